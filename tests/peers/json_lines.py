@@ -64,8 +64,8 @@ async def serve(peer, answers):
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         request = json.loads(line)
         try:
-            answer = {"ok": await getattr(peer, "do_" + request.pop("do"))(**request)}
+            answer = json.dumps({"ok": await getattr(peer, "do_" + request.pop("do"))(**request)})
         except Exception as error:
-            answer = {"error": str(error) or repr(error), "kind": type(error).__name__}
-        answers.write(json.dumps(answer) + "\n")
+            answer = json.dumps({"error": str(error) or repr(error), "kind": type(error).__name__})
+        answers.write(answer + "\n")
         answers.flush()

@@ -74,8 +74,8 @@ class Reader:
         uids = [f"{prefix}.{block}" for block in range(start_block, end_block)]
         stored = petals_dht.declare_active_modules(self.dht, uids, server, expires)
         model = data_structures.ModelInfo(num_blocks=num_blocks, repository="https://huggingface.co/test")
-        stored["_petals.models"] = self.dht.store("_petals.models", model.to_dict(), expires, subkey=prefix)
-        return {"peer_id": self.dht.peer_id.to_base58(), "stored": stored}
+        listed = self.dht.store("_petals.models", model.to_dict(), expires, subkey=prefix)
+        return {"peer_id": self.dht.peer_id.to_base58(), "stored": listed and all(stored.values())}
 
 
 def vars_of(model):
