@@ -9,7 +9,7 @@ import functools
 import os
 
 import uvloop
-from hivemind.dht import DHTNode
+from hivemind.dht import DHTID, DHTNode
 from hivemind.dht.protocol import DHTProtocol
 from hivemind.p2p import P2P, P2PContext, PeerID, ServicerBase
 from hivemind.proto import runtime_pb2
@@ -95,6 +95,10 @@ class Swarm:
     async def do_get(self, name, key):
         """The latest value that the swarm has, with its time to live; null if none."""
         return to_json(await self.nodes[name].get(from_json(key), latest=True))
+
+    async def do_key_id(self, key):
+        """The DHT id of a key, in hex."""
+        return DHTID.generate(source=from_json(key)).to_bytes().hex()
 
     async def do_ping(self, name, peer, validate=True):
         """DHTProtocol.rpc_ping as a joining node calls it: the peer's node id, or null. Raises if it cannot call back."""

@@ -41,7 +41,9 @@ async fn an_announcement_takes_a_tenth_of_the_calls() {
     let ((first, second), _) = eventually(LIMIT, "a second announcement follows the first", async || {
         let calls = swarm.store_calls_from(&petald.peer_id).await;
         let earliest = calls.iter().flat_map(|call| &call.expirations).copied().fold(f64::INFINITY, f64::min);
-        let of_first = |call: &StoreCall| call.expirations.iter().all(|e| e - earliest < f64::from(PERIOD_SECONDS) / 2.0);
+        let of_first = |call: &StoreCall| {
+            call.expirations.iter().all(|e| e - earliest < f64::from(PERIOD_SECONDS) / 2.0)
+        };
         let (first, second): (Vec<_>, Vec<_>) = calls.into_iter().partition(of_first);
         match rows(&second) >= rows(&first) && !first.is_empty() {
             true => Ok((first, second)),

@@ -12,7 +12,8 @@ async fn assert_refused(text: &str, keys: &[&str]) {
     std::fs::write(&file, text).unwrap();
     for command in ["check", "run"] {
         let output = refused(&[command, "--config", file.to_str().unwrap()]).await;
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(CONFIG), "{command}: {said}");
         for key in keys {
             assert!(said.contains(key), "{command} does not name {key}:\n{said}");

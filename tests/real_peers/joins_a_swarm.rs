@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     deadline::eventually,
-    petald::{
-        CACHE_TOKENS_LEFT, Config, Home, PUBLIC_NAME, QUANT_TYPE, REPOSITORY, THROUGHPUT, TORCH_DTYPE,
-    },
+    petald::{CACHE_TOKENS_LEFT, Config, Home, PUBLIC_NAME, QUANT_TYPE, REPOSITORY, THROUGHPUT, TORCH_DTYPE},
     reader::{Reader, Span},
     shared,
     swarm::{Swarm, field},
@@ -55,7 +53,10 @@ async fn petals_own_functions_accept_its_records() {
         assert_eq!(server.quant_type.as_deref(), Some(QUANT_TYPE));
         assert_eq!(server.cache_tokens_left, Some(CACHE_TOKENS_LEFT));
         assert_eq!(server.using_relay, Some(false));
-        assert!(server.version.as_ref().is_some_and(|v| !v.is_empty() && !v.starts_with("kwaai-")), "{server:?}");
+        assert!(
+            server.version.as_ref().is_some_and(|v| !v.is_empty() && !v.starts_with("kwaai-")),
+            "{server:?}"
+        );
     }
 
     // ModelInfo.from_dict.
@@ -91,6 +92,10 @@ async fn petals_own_functions_accept_its_records() {
     })
     .await;
     for node in &nodes {
-        assert!(swarm.routing_table(&node.name).await.contains(&petald.peer_id), "{} has us in its table", node.name);
+        assert!(
+            swarm.routing_table(&node.name).await.contains(&petald.peer_id),
+            "{} has us in its table",
+            node.name
+        );
     }
 }

@@ -14,7 +14,13 @@ use crate::support::{
 const OFFLINE_LIMIT: Duration = Duration::from_secs(5);
 const VISIBLE_LIMIT: Duration = Duration::from_secs(20);
 
-async fn seen_in_state(reader: &Reader, config: &Config, peer_id: &str, state: &str, limit: Duration) -> Duration {
+async fn seen_in_state(
+    reader: &Reader,
+    config: &Config,
+    peer_id: &str,
+    state: &str,
+    limit: Duration,
+) -> Duration {
     let what = format!("all blocks are {state} for a stranger");
     let (_, took) = eventually(limit, &what, async || {
         let servers = reader.servers(&config.dht_prefix, config.num_blocks).await;

@@ -39,8 +39,13 @@ async fn python_answers_rpc_info_to_python() {
     swarm.serve_rpc_info("a").await;
     swarm.start_client("caller", &nodes[1].addresses).await;
     let answers = swarm.rpc_info("caller", &nodes[0].peer_id, &["", "no.1"]).await;
-    assert!(matches!(&answers[0], RpcInfo::Answer { ok } if *field(ok, "python") == json!(true)), "{answers:?}");
-    assert!(matches!(&answers[1], RpcInfo::Raised { error, kind } if error.contains("no.1") && kind == "P2PHandlerError"));
+    assert!(
+        matches!(&answers[0], RpcInfo::Answer { ok } if *field(ok, "python") == json!(true)),
+        "{answers:?}"
+    );
+    assert!(
+        matches!(&answers[1], RpcInfo::Raised { error, kind } if error.contains("no.1") && kind == "P2PHandlerError")
+    );
 }
 
 #[tokio::test]

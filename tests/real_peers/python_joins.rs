@@ -45,7 +45,10 @@ async fn what_it_stored_through_petald_outlives_it() {
     let found = swarm.get("second", "dictionary").await;
     let entries = found["value"]["dict"].as_array().unwrap_or_else(|| panic!("no dictionary: {found}"));
     for (number, subkey) in subkeys().iter().enumerate() {
-        let entry = entries.iter().find(|entry| entry[0] == *subkey).unwrap_or_else(|| panic!("no {subkey}: {found}"));
+        let entry = entries
+            .iter()
+            .find(|entry| entry[0] == *subkey)
+            .unwrap_or_else(|| panic!("no {subkey}: {found}"));
         assert_eq!(entry[1]["value"], json!(number), "{subkey}");
     }
     assert_eq!(entries.len(), subkeys().len(), "{found}");

@@ -64,5 +64,10 @@ async fn a_stub_is_answered_by_peer_id_alone() {
 
     let answers = swarm.rpc_info("caller", &petald.peer_id, &[""; BURST]).await;
     let answered = answers.iter().filter(|answer| matches!(answer, RpcInfo::Answer { .. })).count();
-    assert_eq!(answered, BURST, "{:?}", answers.iter().find(|answer| matches!(answer, RpcInfo::Raised { .. })));
+    assert_eq!(
+        answered,
+        BURST,
+        "{:?}",
+        answers.iter().find(|answer| matches!(answer, RpcInfo::Raised { .. }))
+    );
 }

@@ -149,7 +149,9 @@ pub(crate) fn petald() -> Command {
 
 /// Runs petald with arguments that make it end by itself.
 pub(crate) async fn refused(arguments: &[&str]) -> Output {
-    within(REFUSAL_LIMIT, &format!("petald {arguments:?} ends"), petald().args(arguments).output()).await.unwrap()
+    within(REFUSAL_LIMIT, &format!("petald {arguments:?} ends"), petald().args(arguments).output())
+        .await
+        .unwrap()
 }
 
 /// A process whose admin API is not up yet.

@@ -37,6 +37,7 @@ impl Python {
             .arg("-B") // no bytecode in the source tree
             .arg(programs().join(program))
             .env("PEER_SOCKETS", folder.path())
+            .env("TMPDIR", folder.path())
             .env("PYTHONWARNINGS", "ignore");
         let mut process = Process::start(program, command, &folder.path().join("output"), true);
         let (input, output) = process.pipes();

@@ -40,7 +40,8 @@ pub(crate) struct Servers {
 impl Servers {
     /// The states in which the blocks of `range` are declared by `peer`, each once; "absent" for a missing record.
     pub(crate) fn states(&self, peer: &str, range: std::ops::Range<usize>) -> Vec<String> {
-        let state = |block: &BTreeMap<_, Server>| block.get(peer).map_or("absent".to_owned(), |s| s.state.clone());
+        let state =
+            |block: &BTreeMap<_, Server>| block.get(peer).map_or("absent".to_owned(), |s| s.state.clone());
         let mut states: Vec<String> = self.blocks[range].iter().map(state).collect();
         states.sort_unstable();
         states.dedup();
@@ -95,7 +96,13 @@ impl Reader {
     }
 
     /// Declares the blocks `range` of `prefix` through petals' own function; returns the declaring peer id.
-    pub(crate) async fn declare(&self, prefix: &str, num_blocks: u32, range: std::ops::Range<u32>, state: &str) -> String {
+    pub(crate) async fn declare(
+        &self,
+        prefix: &str,
+        num_blocks: u32,
+        range: std::ops::Range<u32>,
+        state: &str,
+    ) -> String {
         let request = json!({
             "prefix": prefix, "num_blocks": num_blocks, "start_block": range.start, "end_block": range.end,
             "state": state, "ttl": 60,

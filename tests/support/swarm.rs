@@ -76,11 +76,19 @@ impl Swarm {
 
     /// Stores a plain value for `ttl` seconds; false if no node took it.
     pub(crate) async fn store(&self, name: &str, key: &str, value: Value, ttl: f64) -> bool {
-        self.python.ask("store", json!({"name": name, "key": key, "value": value, "ttl": ttl})).await == json!(true)
+        self.python.ask("store", json!({"name": name, "key": key, "value": value, "ttl": ttl})).await
+            == json!(true)
     }
 
     /// Stores one entry of a dictionary.
-    pub(crate) async fn store_entry(&self, name: &str, key: &str, subkey: &Value, value: Value, ttl: f64) -> bool {
+    pub(crate) async fn store_entry(
+        &self,
+        name: &str,
+        key: &str,
+        subkey: &Value,
+        value: Value,
+        ttl: f64,
+    ) -> bool {
         let subkey = json!({"is": subkey});
         let request = json!({"name": name, "key": key, "subkey": subkey, "value": value, "ttl": ttl});
         self.python.ask("store", request).await == json!(true)
@@ -89,6 +97,12 @@ impl Swarm {
     /// The latest value as `json_lines.py` writes it: `{"value": …, "ttl": seconds}`, or null.
     pub(crate) async fn get(&self, name: &str, key: &str) -> Value {
         self.python.ask("get", json!({"name": name, "key": key})).await
+    }
+
+    /// The DHT id of a key.
+    pub(crate) async fn key_id(&self, key: &str) -> Vec<u8> {
+        let id = self.python.ask("key_id", json!({"key": key})).await;
+        hex::decode(id.as_str().unwrap()).unwrap()
     }
 
     /// A validated ping: the callee calls back. The DHT node id in hex.

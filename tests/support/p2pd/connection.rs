@@ -75,7 +75,9 @@ impl Connection {
     }
 
     fn send(&self, call_id: Vec<u8>, message: ToDaemonMessage) {
-        self.writer.send(ToDaemon { call_id, message: Some(message) }).expect("the writer lives as long as p2pd");
+        self.writer
+            .send(ToDaemon { call_id, message: Some(message) })
+            .expect("the writer lives as long as p2pd");
     }
 
     /// 16 bytes, as a UUID has.
@@ -104,9 +106,13 @@ impl Connection {
         match self.ask(ToDaemonMessage::CallUnary(call)).await {
             Some(FromDaemonMessage::UnaryResponse(UnaryResponse { result: Some(result) })) => match result {
                 UnaryResult::Response(data) => Ok(data),
-                UnaryResult::Error(text) => Err(CallFailed::Handler(String::from_utf8_lossy(&text).into_owned())),
+                UnaryResult::Error(text) => {
+                    Err(CallFailed::Handler(String::from_utf8_lossy(&text).into_owned()))
+                }
             },
-            Some(FromDaemonMessage::DaemonError(error)) => Err(CallFailed::Daemon(error.message.unwrap_or_default())),
+            Some(FromDaemonMessage::DaemonError(error)) => {
+                Err(CallFailed::Daemon(error.message.unwrap_or_default()))
+            }
             other => panic!("p2pd answers a call with {other:?}"),
         }
     }

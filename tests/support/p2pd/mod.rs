@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{deadline::eventually, deadline::within, peers::peers, process::Process};
-pub(crate) use connection::{CallFailed, Handler};
 use connection::Connection;
+pub(crate) use connection::{CallFailed, Handler};
 use messages::{ConnectRequest, Request, Response, StreamOpenRequest, request};
 
 /// From start to the first answer on the control socket.
@@ -42,8 +42,21 @@ impl P2pd {
         let socket = folder.path().join("control");
         let mut command = Command::new(&peers().await.p2pd);
         command
-            .args(["-autoRelay=0", "-autonat=1", "-b=0", "-connManager=1", "-idleTimeout=30s", "-natPortMap=0"])
-            .args(["-relay=1", "-relayHopLimit=0", "-tls=1", "-persistentConnMaxMsgSize=4194304", "-dhtServer=1"])
+            .args([
+                "-autoRelay=0",
+                "-autonat=1",
+                "-b=0",
+                "-connManager=1",
+                "-idleTimeout=30s",
+                "-natPortMap=0",
+            ])
+            .args([
+                "-relay=1",
+                "-relayHopLimit=0",
+                "-tls=1",
+                "-persistentConnMaxMsgSize=4194304",
+                "-dhtServer=1",
+            ])
             .arg("-hostAddrs=/ip4/127.0.0.1/tcp/0")
             .arg(format!("-listen=/unix{}", socket.display()))
             .env("GOLOG_LOG_LEVEL", "error");
@@ -106,8 +119,11 @@ impl P2pd {
     /// A raw stream to `peer` under `proto`: what is written to it lies on the stream as it is.
     pub(crate) async fn open_stream(&self, peer: PeerId, proto: &str) -> Result<UnixStream, String> {
         let mut stream = UnixStream::connect(&self.socket).await.map_err(|e| e.to_string())?;
-        let open =
-            StreamOpenRequest { peer: peer.to_bytes(), proto: vec![proto.to_owned()], timeout: Some(DIAL_SECONDS) };
+        let open = StreamOpenRequest {
+            peer: peer.to_bytes(),
+            proto: vec![proto.to_owned()],
+            timeout: Some(DIAL_SECONDS),
+        };
         let request = Request { kind: request::STREAM_OPEN, stream_open: Some(open), ..Default::default() };
         exchange(&mut stream, &request).await?;
         Ok(stream)
@@ -121,7 +137,8 @@ async fn ask(socket: &std::path::Path, request: &Request) -> Result<Response, St
 
 async fn exchange(stream: &mut UnixStream, request: &Request) -> Result<Response, String> {
     stream.write_all(&request.encode_length_delimited_to_vec()).await.map_err(|e| e.to_string())?;
-    let response: Response = within(ANSWER_LIMIT, "p2pd answers", read(stream)).await.map_err(|e| e.to_string())?;
+    let response: Response =
+        within(ANSWER_LIMIT, "p2pd answers", read(stream)).await.map_err(|e| e.to_string())?;
     match response.error {
         Some(error) => Err(error.msg),
         None => Ok(response),
