@@ -1,15 +1,19 @@
 //! The real peers without petald: what fails here is the tests' own footing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::support::{
+    deadline::{eventually, within},
     p2pd::{CallFailed, P2pd},
     reader::{Reader, Span},
     shared,
     swarm::{RpcInfo, Swarm, field},
 };
+
+const LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn petals_reads_what_petals_declares() {
@@ -61,4 +65,21 @@ async fn p2pd_calls_p2pd() {
     assert_eq!(raised, Err(CallFailed::Handler("KeyError('x')".into())));
     let unknown = caller.call(callee.peer_id, "Test.rpc_unknown", vec![]).await;
     assert!(matches!(unknown, Err(CallFailed::Daemon(_))), "{unknown:?}");
+
+    // A call that its caller gives up is cancelled at the callee.
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let silent = move |_| {
+        arrived.send(()).unwrap();
+        None
+    };
+    callee.serve("Test.rpc_silent", Arc::new(silent)).await;
+    let call_id = caller.begin_call(callee.peer_id, "Test.rpc_silent");
+    within(LIMIT, "the call arrives", arrivals.recv()).await.unwrap();
+    assert_eq!(callee.cancelled(), 0);
+    caller.cancel(call_id);
+    eventually(LIMIT, "the callee learns of it", async || match callee.cancelled() {
+        0 => Err("not yet".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
 }
