@@ -219,7 +219,11 @@ def main():
     digest = hashlib.sha256(Path(__file__).read_bytes() + str(PEERS).encode()).hexdigest()
     PEERS.mkdir(exist_ok=True)
     with open(PEERS / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another run is setting them up: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         paths = stamped(digest)
         if paths is None:
             started = time.monotonic()
