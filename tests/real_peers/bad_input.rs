@@ -23,8 +23,13 @@ const PING: &str = "DHTProtocol.rpc_ping";
 const STORE: &str = "DHTProtocol.rpc_store";
 const FIND: &str = "DHTProtocol.rpc_find";
 const INFO: &str = "TransformerConnectionHandler.rpc_info";
-/// From bad bytes to the end of their stream, and to their counter.
+/// From bad bytes to the end of their stream.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(15);
+/// Until the next probe has told.
+const COUNTED_LIMIT: Duration = Duration::from_secs(10);
+/// Words in the names of counters: of frames, and of what a handler refuses.
+const REFUSED: &[&str] = &["malformed", "oversized"];
+const FAILED: &[&str] = &["malformed", "error", "refused", "rejected"];
 /// Longer than the test, in seconds: stored before the attack.
 const TTL: f64 = 600.0;
 /// Later than that, so that a store that is not refused replaces it.
@@ -93,19 +98,18 @@ impl Attack {
         Attack { p2pd, petald, target }
     }
 
-    async fn assert_counted(&self, what: &str, words: &[&str], before: u64) {
-        eventually(REFUSAL_LIMIT, &format!("{what} is counted"), async || {
-            match counted(&self.petald, words).await {
-                now if now > before => Ok(()),
-                now => Err(format!("{words:?} stay at {now}: {}", self.petald.node().await?)),
-            }
+    /// The counters whose names hold one of `words` have risen by `more` at least. They are told with the next probe.
+    async fn assert_counted(&self, words: &[&str], before: u64, more: u64) {
+        let what = format!("{more} more are counted as {words:?}");
+        eventually(COUNTED_LIMIT, &what, async || match counted(&self.petald, words).await {
+            now if now >= before + more => Ok(()),
+            now => Err(format!("{before} are {now}: {}", self.petald.node().await?)),
         })
         .await;
     }
 
-    /// Raw bytes on a handler's stream: the stream ends, and the refusal is counted.
-    async fn send(&self, what: &str, bytes: &[u8], words: &[&str]) {
-        let before = counted(&self.petald, words).await;
+    /// Raw bytes on a handler's stream: the stream ends.
+    async fn send(&self, what: &str, bytes: &[u8]) {
         let mut stream = self.p2pd.open_stream(self.target, PING).await.unwrap();
         // May fail half-way: the other side does not wait for the rest.
         let _ = stream.write_all(bytes).await;
@@ -113,18 +117,14 @@ impl Attack {
         let end = stream.read_to_end(&mut answer);
         // Ends in order or by a reset; what counts is that it does.
         let _ = within(REFUSAL_LIMIT, &format!("the stream with {what} ends"), end).await;
-        self.assert_counted(what, words, before).await;
     }
 
     /// A call that is well formed as a call, with data that its handler must refuse with an error.
     async fn call(&self, what: &str, proto: &str, data: Vec<u8>) {
-        let words = &["malformed", "error", "refused", "rejected"];
-        let before = counted(&self.petald, words).await;
         match self.p2pd.call(self.target, proto, data).await {
             Err(CallFailed::Handler(text)) => assert!(!text.is_empty(), "{what}: the error has a text"),
-            other => panic!("{what}: {other:?}"),
+            other => panic!("{what} to {proto}: {other:?}"),
         }
-        self.assert_counted(what, words, before).await;
     }
 
     /// A store of which nothing may be kept: an error, or false for each row.
@@ -174,18 +174,29 @@ async fn a_hostile_peer_changes_nothing() {
 
     // Frames. An answer where a call belongs has a callId (field 1) and an empty unaryResponse (field 4).
     let answer = [&[0x0a, 16][..], &[7; 16], &[0x22, 0]].concat();
-    let refused = &["malformed", "oversized"][..];
-    attack.send("a message of 5 MiB", &varint(5 << 20), &["oversized"]).await;
-    attack.send("a message of 2^64 - 1 bytes", &varint(u64::MAX), refused).await;
-    attack.send("a length without an end", &[0xff; 64], &["malformed"]).await;
-    attack.send("no protobuf", &framed(&[0xff; 32]), &["malformed"]).await;
-    attack.send("a message without required fields", &framed(&[]), &["malformed"]).await;
-    attack.send("an answer where a call belongs", &framed(&answer), &["malformed"]).await;
+    let frames = [
+        ("a message of 5 MiB", varint(5 << 20)),
+        ("a message of 2^64 - 1 bytes", varint(u64::MAX)),
+        ("a length without an end", vec![0xff; 64]),
+        ("no protobuf", framed(&[0xff; 32])),
+        ("a message without required fields", framed(&[])),
+        ("an answer where a call belongs", framed(&answer)),
+    ];
+    let refused = counted(&attack.petald, REFUSED).await;
+    let oversized = counted(&attack.petald, &["oversized"]).await;
+    for (what, bytes) in &frames {
+        attack.send(what, bytes).await;
+    }
+    attack.assert_counted(REFUSED, refused, frames.len() as u64).await;
+    attack.assert_counted(&["oversized"], oversized, 1).await;
 
     // Protobufs of the handlers.
-    for proto in [PING, STORE, FIND, INFO] {
-        attack.call("no protobuf in a call", proto, vec![0xff; 32]).await;
+    let handlers = [PING, STORE, FIND, INFO];
+    let failed = counted(&attack.petald, FAILED).await;
+    for proto in handlers {
+        attack.call("no protobuf", proto, vec![0xff; 32]).await;
     }
+    attack.assert_counted(FAILED, failed, handlers.len() as u64).await;
     let unknown = attack.p2pd.call(attack.target, "DHTProtocol.rpc_unknown", vec![]).await;
     assert!(matches!(unknown, Err(CallFailed::Daemon(_))), "{unknown:?}");
 
@@ -224,7 +235,9 @@ async fn a_hostile_peer_changes_nothing() {
     let Attack { p2pd, mut petald, target } = attack;
     p2pd.call(target, INFO, vec![]).await.expect("the attacker is answered as anyone");
     assert!(petald.is_running());
-    for actor in petald.node().await.unwrap()["actors"].as_array().unwrap() {
+    let node = petald.node().await.unwrap();
+    assert_eq!(node["stray_panics"].as_u64(), Some(0), "{node}");
+    for actor in node["actors"].as_array().unwrap() {
         assert_eq!(actor["restarts"].as_u64(), Some(0), "{actor}");
     }
     swarm.start(&["second"], &petald.addresses).await;

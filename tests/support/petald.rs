@@ -91,6 +91,9 @@ impl Config {
             ttl = "{ttl}"
             [admin]
             listen = "127.0.0.1:0"
+            [supervisor]
+            probe_period = "1s"     # what the admin API tells is as old as the last probe
+            probe_deadline = "1s"
             [debug]
             crash_endpoint = true
             "#
