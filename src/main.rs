@@ -1,1 +1,5 @@
+//! The program `petald`.
+
+mod config;
+
 fn main() {}

@@ -1,0 +1,84 @@
+//! `[supervisor]`: how patient the supervisor is with its actors. A key in `[supervisor.<actor>]`
+//! holds for that actor, one in `[supervisor]` itself for every actor that has none of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::section::Section;
+use super::values::duration;
+
+/// The actors that can be given settings.
+const ACTORS: [&str; 7] = ["network", "dht", "bootstrap", "server_info", "announcer", "rpc_info", "admin"];
+
+/// How one actor is supervised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// Before the first restart.
+    pub(crate) backoff_min: Duration,
+    /// The most before any restart.
+    pub(crate) backoff_max: Duration,
+    /// Between two questions whether the actor still answers.
+    pub(crate) probe_period: Duration,
+    /// How long an answer may take.
+    pub(crate) probe_deadline: Duration,
+    /// How long a start may take until the actor is ready.
+    pub(crate) start_deadline: Duration,
+    /// How long a drain may take.
+    pub(crate) stop_deadline: Duration,
+}
+
+/// `[supervisor]`
+#[derive(Debug, Clone)]
+pub(crate) struct Supervisor {
+    actors: BTreeMap<&'static str, Patience>,
+    others: Patience,
+}
+
+impl Supervisor {
+    /// The settings of an actor.
+    pub(crate) fn of(&self, actor: &str) -> &Patience {
+        self.actors.get(actor).unwrap_or(&self.others)
+    }
+
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        let sections = ACTORS.map(|actor| (actor, section.section(actor)));
+        let others = Patience::read(&mut section, |section, key, _| section.take(key, duration));
+        let actors = sections.map(|(actor, mut section)| {
+            // Where the base is wrong too, that has been noted there.
+            let patience = Patience::read(&mut section, |section, key, field| {
+                section.optional(key, duration)?.or(others.as_ref().map(field))
+            });
+            Some((actor, patience?))
+        });
+        let actors = actors.into_iter().collect::<Option<BTreeMap<_, _>>>();
+        Some(Self { actors: actors?, others: others? })
+    }
+}
+
+impl Patience {
+    /// Takes every key with `take`, which also knows how to get it from other settings.
+    fn read(
+        section: &mut Section<'_>,
+        take: impl Fn(&mut Section<'_>, &str, fn(&Self) -> Duration) -> Option<Duration>,
+    ) -> Option<Self> {
+        let backoff_min = take(section, "backoff_min", |other| other.backoff_min);
+        let backoff_max = take(section, "backoff_max", |other| other.backoff_max);
+        let probe_period = take(section, "probe_period", |other| other.probe_period);
+        let probe_deadline = take(section, "probe_deadline", |other| other.probe_deadline);
+        let start_deadline = take(section, "start_deadline", |other| other.start_deadline);
+        let stop_deadline = take(section, "stop_deadline", |other| other.stop_deadline);
+        if let (Some(min), Some(max)) = (backoff_min, backoff_max)
+            && min > max
+        {
+            section.wrong("backoff_max", "is below backoff_min", "raise it");
+        }
+        Some(Self {
+            backoff_min: backoff_min?,
+            backoff_max: backoff_max?,
+            probe_period: probe_period?,
+            probe_deadline: probe_deadline?,
+            start_deadline: start_deadline?,
+            stop_deadline: stop_deadline?,
+        })
+    }
+}
