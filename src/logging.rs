@@ -52,7 +52,6 @@ impl Logging {
     pub(crate) fn start(config: &config::Log, folder: &Path) -> Result<Self, LoggingError> {
         let (subscriber, logging) = layers(config, folder)?;
         subscriber.try_init()?;
-        log_panics();
         Ok(logging)
     }
 }
@@ -119,15 +118,6 @@ fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(
         Format::Text => layer.with_filter(filter).boxed(),
         Format::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
     })
-}
-
-/// A panic is an event, with its place: the supervisor knows who panicked, but not where.
-fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let cause = panic.payload_as_str().unwrap_or("no text");
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, cause, "panic");
-    }));
 }
 
 #[cfg(test)]
