@@ -120,11 +120,15 @@ pub(super) struct Streak {
 }
 
 impl Streak {
-    /// The delay to wait after a failure. `served` is for how long the child had been serving.
-    pub(super) fn failed(&mut self, backoff: &Backoff, served: Option<Duration>, chance: f64) -> Duration {
-        if served.is_some_and(|served| served >= backoff.reset_after) {
+    /// The child went down after serving this long; whoever was healthy starts a new streak.
+    pub(super) fn interrupted(&mut self, backoff: &Backoff, served: Duration) {
+        if served >= backoff.reset_after {
             self.failures = 0;
         }
+    }
+
+    /// The child failed: the delay to wait.
+    pub(super) fn failed(&mut self, backoff: &Backoff, chance: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
         backoff.delay(self.failures, chance)
     }

@@ -5,7 +5,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 /// Are you there, and how are you? The answer is the actor's serializable status. An actor that does not answer
-/// within its probe deadline is aborted and restarted.
+/// within its probe deadline is aborted and restarted. Answer at once: an answer that waits for something says that
+/// the actor hangs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Probe;
 
@@ -30,7 +31,8 @@ impl ProbeReport {
 }
 
 /// The whole tree is being stopped: finish what must be finished, then answer. The supervisor stops the actor
-/// when it has answered, or at its stop deadline. Not sent when an actor is merely rebuilt.
+/// when it has answered, or at its stop deadline. Not sent when an actor is merely rebuilt, since the node goes on.
+/// Prefer a `ResponseActFuture`: a `ResponseFuture` runs in a task of its own, which outlives an actor that is aborted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Drain;
 

@@ -14,7 +14,7 @@ pub struct TreeStatus {
     /// Every supervisor, the root first.
     pub supervisors: Vec<SupervisorStatus>,
     /// Panics in this process that belonged to no supervised actor's own task, such as one inside a
-    /// `ResponseFuture`. Always zero unless [`watch_panics`](super::watch_panics) was called.
+    /// `ResponseFuture`, which ends one request and nothing else.
     pub stray_panics: u64,
 }
 
