@@ -2,12 +2,16 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`dht`] | hivemind's DHT as data: no input, no output, no clock |
+//! | [`messages`] | the protobuf messages |
 //! | [`msgpack`] | values as hivemind writes them, read within bounds |
 //! | [`records`] | what a Petals server announces, as types that cannot hold what readers refuse |
 //! | [`time`] | swarm time |
 //!
 //! No clock, no file and no actor lives here: time and chance are given in, effects are given back.
 
+pub mod dht;
+pub mod messages;
 pub mod msgpack;
 pub mod records;
 pub mod time;
