@@ -1,6 +1,8 @@
 //! The DHT's messages and the records of a Petals server against bytes recorded from running peers
 //! (hivemind 1.1.12 and a Petals server): what was read must be written again byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 use hivemind_proto::{
     dht::{Request, Response, Tag, dictionary},
     records::{ModelInfo, RpcInfo, ServerInfo, ServerState},
