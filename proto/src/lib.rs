@@ -3,3 +3,5 @@
 
 pub mod bare_name;
 pub mod messages;
+pub mod stream_frame;
+pub mod unary;
