@@ -79,6 +79,13 @@ impl HandlerName {
             .map_err(|_| NameError::Slash(name.to_owned()))
     }
 
+    /// The handler that libp2p knows as `protocol`, if it is one.
+    pub(crate) fn from_protocol(protocol: &StreamProtocol) -> Option<Self> {
+        let name = protocol.as_ref().strip_prefix(PREFIX)?;
+        // A second slash follows where the wire has a slash.
+        (!name.starts_with('/')).then(|| Self(protocol.clone()))
+    }
+
     /// The name as it is on the wire.
     pub fn as_str(&self) -> &str {
         let inside = self.0.as_ref();
