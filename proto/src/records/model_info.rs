@@ -1,6 +1,8 @@
 //! The entry of a model in the swarm's index: key `_petals.models`, subkey the dht_prefix
 //! (`petals/server/server.py`, `petals/data_structures.py` `ModelInfo`).
 
+use serde::Serialize;
+
 use super::RecordError;
 use crate::msgpack::{self, Value};
 
@@ -8,7 +10,7 @@ use crate::msgpack::{self, Value};
 pub const MODEL_INDEX_KEY: &str = "_petals.models";
 
 /// A model as the index shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelInfo {
     num_blocks: u32,
     repository: Option<String>,
@@ -36,10 +38,8 @@ impl ModelInfo {
 
     /// The record's bytes: a msgpack map, since a reader takes an array for a hidden model.
     pub fn encode(&self) -> Vec<u8> {
-        msgpack::encode(&Value::Map(vec![
-            ("num_blocks".into(), self.num_blocks.into()),
-            ("repository".into(), self.repository.as_deref().map_or(Value::Nil, Value::from)),
-        ]))
+        #[expect(clippy::expect_used, reason = "a number and a string always have a msgpack form")]
+        rmp_serde::to_vec_named(self).expect("both fields can be written")
     }
 
     /// Reads a record. petals' `ModelInfo.from_dict` knows two fields and raises on a third.

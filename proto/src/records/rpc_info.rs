@@ -3,6 +3,8 @@
 //! Petals gives version, dht_client_mode and cache_tokens_available. The other fields are ours; readers take fields
 //! by name and pass over the rest.
 
+use serde::Serialize;
+
 use super::{BlockRange, RecordError, Rps, ServerState};
 use crate::msgpack::{self, Value};
 
@@ -30,21 +32,34 @@ pub struct RpcInfo {
     pub state: ServerState,
 }
 
+/// The answer's fields in the order in which they are written.
+#[derive(Serialize)]
+struct Wire<'a> {
+    version: &'a str,
+    dht_client_mode: bool,
+    cache_tokens_available: u64,
+    torch_dtype: Option<&'a str>,
+    spans: Vec<(u32, u32)>,
+    public_name: Option<&'a str>,
+    throughput: f64,
+    state: u8,
+}
+
 impl RpcInfo {
     /// The content of `ExpertInfo.serialized_info`.
     pub fn encode(&self) -> Vec<u8> {
-        let text = |text: &Option<String>| text.as_deref().map_or(Value::Nil, Value::from);
-        let span = |range: &BlockRange| Value::Array(vec![range.start().into(), range.end().into()]);
-        msgpack::encode(&Value::Map(vec![
-            ("version".into(), self.version.as_str().into()),
-            ("dht_client_mode".into(), self.dht_client_mode.into()),
-            ("cache_tokens_available".into(), self.cache_tokens_available.into()),
-            ("torch_dtype".into(), text(&self.torch_dtype)),
-            ("spans".into(), Value::Array(self.spans.iter().map(span).collect())),
-            ("public_name".into(), text(&self.public_name)),
-            ("throughput".into(), Value::F64(self.throughput.get())),
-            ("state".into(), self.state.code().into()),
-        ]))
+        let wire = Wire {
+            version: &self.version,
+            dht_client_mode: self.dht_client_mode,
+            cache_tokens_available: self.cache_tokens_available,
+            torch_dtype: self.torch_dtype.as_deref(),
+            spans: self.spans.iter().map(|span| (span.start(), span.end())).collect(),
+            public_name: self.public_name.as_deref(),
+            throughput: self.throughput.get(),
+            state: self.state.code(),
+        };
+        #[expect(clippy::expect_used, reason = "strings, numbers and pairs always have a msgpack form")]
+        rmp_serde::to_vec_named(&wire).expect("every field can be written")
     }
 
     /// The three fields that every Petals server gives, from anybody's answer: version, client mode, cache.
