@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use petald_actors::admin::Listen;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::config::{AdminListen, Config};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
 
@@ -54,7 +55,7 @@ pub(crate) async fn check(config: &Config) -> Vec<Finding> {
     let running = DataDir::holder(&config.node.data_dir).is_some();
     let ports = config.network.listen.iter().map(|address| (format!("listen {address}"), socket(address)));
     let admin = match (&config.admin.listen, config.admin.enabled) {
-        (AdminListen::Tcp(address), true) => Some((format!("admin {address}"), Some(*address))),
+        (Listen::Tcp(address), true) => Some((format!("admin {address}"), Some(*address))),
         _ => None,
     };
     for (what, address) in ports.chain(admin) {

@@ -13,10 +13,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use hivemind_proto::dht::DhtId;
+
 use crate::durable;
 
-/// Bytes of a DHT id (protocol.md 5: 160 bits).
-const NODE_ID_BYTES: usize = 20;
 /// A pid has at most 10 digits.
 const LARGEST_LOCK_BYTES: u64 = 32;
 /// 40 hex digits and an end of line, and nothing that is much larger is read.
@@ -87,10 +87,10 @@ impl DataDir {
     }
 
     /// Our DHT node id; made and kept if there is none yet.
-    pub(crate) fn node_id(&self) -> Result<[u8; NODE_ID_BYTES], DataDirError> {
+    pub(crate) fn node_id(&self) -> Result<DhtId, DataDirError> {
         let path = self.folder.join("dht_node_id");
         match durable::read(&path, LARGEST_NODE_ID_BYTES) {
-            Ok(text) => match parse_node_id(&text) {
+            Ok(text) => match std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()) {
                 Some(id) => return Ok(id),
                 // Another place in the DHT costs less than a node that does not start.
                 None => tracing::warn!(file = %path.display(), "dht node id unreadable, made a new one"),
@@ -98,9 +98,8 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(io_error(&path)(source)),
         }
-        let id: [u8; NODE_ID_BYTES] = rand::random();
-        let text: String = id.iter().map(|byte| format!("{byte:02x}")).chain(["\n".into()]).collect();
-        durable::replace(&path, text.as_bytes()).map_err(io_error(&path))?;
+        let id = DhtId::random(&mut rand::rng());
+        durable::replace(&path, format!("{id}\n").as_bytes()).map_err(io_error(&path))?;
         Ok(id)
     }
 
@@ -135,18 +134,6 @@ fn pid_in(lock: &File) -> Option<u32> {
     let mut text = String::new();
     lock.take(LARGEST_LOCK_BYTES).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
-}
-
-fn parse_node_id(text: &[u8]) -> Option<[u8; NODE_ID_BYTES]> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    if text.len() != 2 * NODE_ID_BYTES || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut id = [0; NODE_ID_BYTES];
-    for (byte, at) in id.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
-    Some(id)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the config, its layers, and what is wrong with it |
 //! | [`check`] | `petald check` |
-//! | [`daemon`] | `petald run`, up to the tree of actors |
+//! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`identity`], [`data_dir`], [`durable`] | what outlives the process |
 //! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
@@ -13,12 +13,13 @@ mod check;
 mod cli;
 #[allow(dead_code, unused_imports, reason = "the tree of actors reads the rest")]
 mod config;
-#[allow(dead_code, reason = "the tree of actors reads the rest")]
 mod daemon;
-#[allow(dead_code, reason = "the tree of actors reads the rest")]
 mod data_dir;
 mod durable;
 mod exit;
+#[allow(dead_code, reason = "the tree of actors reads the rest")]
+mod foundation;
+mod greeting;
 #[allow(dead_code, reason = "the tree of actors reads the rest")]
 mod identity;
 mod logging;

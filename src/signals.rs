@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT: the first drains the node, a second one ends the process at once.
 
+use std::convert::Infallible;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,15 +23,14 @@ impl Stops {
         Ok(Self { terminate, interrupt })
     }
 
-    /// Waits for the next one, and names it.
-    pub(crate) async fn next(&mut self) -> &'static str {
-        self.wait().await.0
-    }
-
-    /// Ends the process at the next one, whatever it is doing then. The log's last lines may be lost.
-    pub(crate) async fn exit_at_next(mut self) -> std::convert::Infallible {
-        let (_, kind) = self.wait().await;
-        std::process::exit(ENDED_BY_SIGNAL + kind.as_raw_value())
+    /// Waits for the first, calls `drain`, and ends the process at the second, whatever it is doing then; the
+    /// log's last lines may be lost with it. The work of draining goes on beside.
+    pub(crate) async fn drain(mut self, drain: impl FnOnce()) -> Infallible {
+        let (signal, _) = self.wait().await;
+        tracing::info!(signal, "petald drains");
+        drain();
+        let (_, second) = self.wait().await;
+        std::process::exit(ENDED_BY_SIGNAL + second.as_raw_value())
     }
 
     async fn wait(&mut self) -> (&'static str, SignalKind) {

@@ -1,27 +1,19 @@
 //! `[admin]`: the admin API, and `[debug]`, which adds to it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+
+use petald_actors::admin::Listen;
 
 use super::section::{Entry, Parsed, Section};
 use super::values::{boolean, text};
-
-/// Where the admin API listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AdminListen {
-    /// On loopback; the port may be 0.
-    Tcp(SocketAddr),
-    /// On a Unix socket.
-    Unix(PathBuf),
-}
 
 /// `[admin]`
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     /// Whether there is an admin API at all.
     pub(crate) enabled: bool,
-    /// Where it listens.
-    pub(crate) listen: AdminListen,
+    /// Where it listens: on loopback, or on a socket of the file system.
+    pub(crate) listen: Listen,
 }
 
 /// `[debug]`
@@ -46,17 +38,17 @@ impl Debug {
     }
 }
 
-fn listen(entry: &Entry) -> Parsed<AdminListen> {
+fn listen(entry: &Entry) -> Parsed<Listen> {
     let remedy = r#"expected such as "127.0.0.1:8780" or "unix:/run/petald/admin.sock""#;
     let text = text(entry)?;
     if let Some(path) = text.strip_prefix("unix:") {
         return match path {
             "" => entry.wrong("names no socket", remedy),
-            path => Ok(AdminListen::Unix(path.into())),
+            path => Ok(Listen::Unix(path.into())),
         };
     }
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => Ok(AdminListen::Tcp(address)),
+        Ok(address) if address.ip().is_loopback() => Ok(Listen::Tcp(address)),
         Ok(address) => entry.wrong(format!("{address} is not a loopback address"), remedy),
         Err(_) => entry.wrong(format!("{text:?} is not an address"), remedy),
     }

@@ -26,14 +26,14 @@ mod values;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use admin::{Admin, AdminListen, Debug};
+pub(crate) use admin::{Admin, Debug};
 pub(crate) use announce::Announce;
 pub(crate) use log::{Format, Log, Rotation};
 pub(crate) use network::{Network, Swarm};
 pub(crate) use node::Node;
 pub(crate) use problem::ConfigError;
 pub(crate) use serving::{Model, Server, State};
-pub(crate) use supervisor::{Patience, Supervisor};
+pub(crate) use supervisor::Supervisor;
 pub(crate) use values::Directives;
 
 use layers::{Document, Layers};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use petald_actors::supervisor::ChildSettings;
+
 use super::*;
 
 /// Loads a file with this text, environment and `--set`.
@@ -90,15 +92,15 @@ fn text_layers_take_their_type_from_the_key() {
         ("PETALD__NODE__PUBLIC_NAME", "123"),
         ("PETALD__NETWORK__PRIVATE_ADDRESSES", "true"),
         ("PETALD__SERVER__THROUGHPUT", "3"),
-        ("PETALD__SUPERVISOR__SERVER_INFO__BACKOFF_MIN", "1s"),
+        ("PETALD__SUPERVISOR__SERVER_INFO__BACKOFF_MIN", "200ms"),
     ];
     let config = load(MODEL, &variables, &[("server.blocks", "0:1"), ("node.data_dir", "'a b'")]).unwrap();
     assert_eq!(config.node.public_name.as_deref(), Some("123"));
     assert_eq!(config.node.data_dir, Path::new("a b"));
     assert!(config.network.private_addresses);
     assert_eq!(config.serving.unwrap().server.throughput.get(), 3.0);
-    assert_eq!(config.supervisor.of("server_info").backoff_min, Duration::from_secs(1));
-    assert_eq!(config.supervisor.of("network").backoff_min, Duration::from_millis(100));
+    assert_eq!(config.supervisor.of("server_info").backoff.first, Duration::from_millis(200));
+    assert_eq!(config.supervisor.of("network"), ChildSettings::default());
 }
 
 #[test]
@@ -205,7 +207,19 @@ fn one_wrong_value_is_one_complaint() {
             &format!("{SEED}[supervisor.dth]\n"),
             "3: supervisor.dth: is not a known key; did you mean `supervisor.dht",
         ),
-        (&format!("{SEED}[supervisor.dht]\nbackoff_min = \"1h\""), "3: supervisor.dht.backoff_max: is below"),
+        (
+            &format!("{SEED}[supervisor.dht]\nbackoff_min = \"1s\""),
+            "4: supervisor.dht.backoff_min: keeps a crashed",
+        ),
+        (
+            &format!("{SEED}[supervisor.dht]\nbackoff_max = \"1ms\""),
+            "4: supervisor.dht.backoff_max: is below",
+        ),
+        (
+            &format!("{SEED}[supervisor.dht]\nbackoff_max = \"1m\""),
+            "4: supervisor.dht.backoff_max: the supervisor",
+        ),
+        (&format!("{SEED}[supervisor]\nbackoff_max = \"1m\""), "4: supervisor.backoff_max: the supervisor"),
         (&format!("{SEED}[supervisor]\nprobe_period = \"1\""), "4: supervisor.probe_period: \"1\" is not a"),
         (&format!("{SEED}[server]\nblocks = \"0:1\""), "model: is missing, but there is a [server]"),
         (MODEL, "server: is missing, but there is a [model]"),
