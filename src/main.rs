@@ -113,3 +113,32 @@ fn say(text: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = write!(out, "{text}").and_then(|()| out.flush());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exit code of a command line whose words are parted by spaces.
+    fn exit_of(line: &str) -> Exit {
+        obey(Cli::try_parse_from(line.split(' ')).unwrap().command).unwrap_or_else(|error| Exit::of(&error))
+    }
+
+    #[test]
+    fn exit_codes_are_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |line: &str| format!("petald {line}={}", folder.path().display());
+        assert_eq!(exit_of("petald check --offline"), Exit::Done);
+        assert_eq!(exit_of("petald check --offline --config no/such/file"), Exit::Config);
+        assert_eq!(exit_of("petald run --set log.levle=info"), Exit::Config);
+        assert_eq!(exit_of(&at("identity show --data-dir")), Exit::Io);
+        assert_eq!(exit_of(&at("identity new --data-dir")), Exit::Done);
+        assert_eq!(exit_of(&at("identity new --data-dir")), Exit::Io);
+        assert_eq!(exit_of(&at("identity show --data-dir")), Exit::Done);
+        let ports = "--set admin.enabled=false --set network.listen=/ip4/127.0.0.1/tcp/0";
+        assert_eq!(exit_of(&at(&format!("check {ports} --set node.data_dir"))), Exit::Done);
+        let _held = data_dir::DataDir::open(folder.path()).unwrap();
+        assert_eq!(exit_of(&at("run --set node.data_dir")), Exit::InUse);
+        let nobody = "--set network.initial_peers=/ip4/127.0.0.1/tcp/1/p2p/QmPnXSzccaB3wHMGgyvs8QMSBSkoQJAPM5XwqJ64Rfs7gD";
+        assert_eq!(exit_of(&at(&format!("check {nobody} --set node.data_dir"))), Exit::Unavailable);
+    }
+}
