@@ -1,0 +1,24 @@
+//! petald among real peers: Python hivemind nodes, petals' own readers and bare p2pd processes, on loopback.
+//!
+//! One test binary, since each that links libp2p costs minutes on a small machine. `tests/peers/setup.py` installs the
+//! peers on the first run; where it cannot, these tests fail and say what is missing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and explains itself by printing"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod announcement_cost;
+mod bad_config;
+mod bad_input;
+mod crashes;
+mod joins_a_swarm;
+mod lifecycle;
+mod peers_alone;
+mod python_joins;
+mod rpc_info;
+mod start_to_visible;

@@ -1,0 +1,246 @@
+//! petald itself, as an operator runs it: a config file, signals, the admin API.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Output, Stdio},
+    time::Duration,
+};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{
+    deadline::{eventually, within},
+    http,
+    process::Process,
+};
+
+/// From start to an admin API that names the listening addresses.
+const START_LIMIT: Duration = Duration::from_secs(15);
+/// A drain confirms OFFLINE at every replica before the process ends.
+const DRAIN_LIMIT: Duration = Duration::from_secs(15);
+/// `check` and a refused `run` only read a file.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a test varies in the config file; the rest is fit for loopback.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// None: `swarm = "seed"`.
+    pub(crate) initial_peers: Vec<String>,
+    pub(crate) dht_prefix: String,
+    pub(crate) num_blocks: u32,
+    /// As in the file: `"0:8"`.
+    pub(crate) blocks: String,
+    /// As in the file: `"60s"`.
+    pub(crate) period: String,
+    pub(crate) ttl: String,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            initial_peers: vec![],
+            dht_prefix: "test-model".into(),
+            num_blocks: 8,
+            blocks: "0:8".into(),
+            period: "60s".into(),
+            ttl: "180s".into(),
+        }
+    }
+}
+
+/// What every test config claims about the server; readers must see it again.
+pub(crate) const PUBLIC_NAME: &str = "test node";
+pub(crate) const REPOSITORY: &str = "https://huggingface.co/test/model";
+pub(crate) const THROUGHPUT: f64 = 12.5;
+pub(crate) const CACHE_TOKENS_LEFT: u64 = 4096;
+pub(crate) const TORCH_DTYPE: &str = "bfloat16";
+pub(crate) const QUANT_TYPE: &str = "nf4";
+
+impl Config {
+    fn text(&self, data_dir: &Path) -> String {
+        let swarm = if self.initial_peers.is_empty() { "seed" } else { "join" };
+        let Config { dht_prefix, num_blocks, blocks, period, ttl, initial_peers } = self;
+        format!(
+            r#"
+            [node]
+            data_dir = {data_dir:?}
+            public_name = "{PUBLIC_NAME}"
+            [network]
+            listen = ["/ip4/127.0.0.1/tcp/0"]
+            private_addresses = true
+            swarm = "{swarm}"
+            initial_peers = {initial_peers:?}
+            [model]
+            dht_prefix = "{dht_prefix}"
+            repository = "{REPOSITORY}"
+            num_blocks = {num_blocks}
+            [server]
+            blocks = "{blocks}"
+            state = "online"
+            throughput = {THROUGHPUT}
+            torch_dtype = "{TORCH_DTYPE}"
+            quant_type = "{QUANT_TYPE}"
+            cache_tokens_left = {CACHE_TOKENS_LEFT}
+            [announce]
+            period = "{period}"
+            ttl = "{ttl}"
+            [admin]
+            listen = "127.0.0.1:0"
+            [debug]
+            crash_endpoint = true
+            "#
+        )
+    }
+}
+
+/// A data folder with its config file; it outlives the processes that run on it.
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    pub(crate) fn new(config: &Config) -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home { folder };
+        std::fs::write(home.config(), config.text(&home.data())).unwrap();
+        home
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("petald.toml")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts petald and returns at once.
+    pub(crate) fn spawn(&self) -> Starting {
+        // What an earlier process bound; it would be taken for the new one's.
+        let address_file = self.data().join("admin.addr");
+        let _ = std::fs::remove_file(&address_file);
+        let mut command = petald();
+        command.arg("run").arg("--config").arg(self.config());
+        let process = Process::start("petald", command, &self.folder.path().join("output"), false);
+        Starting { process, address_file }
+    }
+
+    pub(crate) async fn run(&self) -> Petald {
+        self.spawn().listening().await
+    }
+}
+
+/// The program under test, with nothing of the tester's environment that would change its config.
+pub(crate) fn petald() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_petald"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PETALD__") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs petald with arguments that make it end by itself.
+pub(crate) async fn refused(arguments: &[&str]) -> Output {
+    within(REFUSAL_LIMIT, &format!("petald {arguments:?} ends"), petald().args(arguments).output())
+        .await
+        .unwrap()
+}
+
+/// A process whose admin API is not up yet.
+pub(crate) struct Starting {
+    process: Process,
+    address_file: PathBuf,
+}
+
+impl Starting {
+    /// Waits until it says where it listens.
+    pub(crate) async fn listening(mut self) -> Petald {
+        let (process, address_file) = (&mut self.process, &self.address_file);
+        let (node, _) = eventually(START_LIMIT, "petald listens", async || {
+            if let Some(status) = process.ended() {
+                panic!("petald ended: {status}\n{}", process.output());
+            }
+            let node = http::request(admin(address_file)?, "GET", "/api/v1/node").await?.json()?;
+            match addresses(&node).is_empty() {
+                true => Err(format!("no listening address in {node}")),
+                false => Ok(node),
+            }
+        })
+        .await;
+        let Starting { process, address_file } = self;
+        let peer_id = node["peer_id"].as_str().unwrap().to_owned();
+        Petald { process, address_file, peer_id, addresses: addresses(&node) }
+    }
+}
+
+/// Where the admin API listens, as petald wrote it; it may change when its actor is restarted on port 0.
+fn admin(file: &Path) -> Result<SocketAddr, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    text.trim().parse().map_err(|e| format!("{}: {e}: {text:?}", file.display()))
+}
+
+fn addresses(node: &Value) -> Vec<String> {
+    let addresses = node["listen"].as_array().into_iter().flatten();
+    addresses.map(|address| address.as_str().expect("an address is text").to_owned()).collect()
+}
+
+pub(crate) struct Petald {
+    process: Process,
+    address_file: PathBuf,
+    pub(crate) peer_id: String,
+    /// With their `/p2p/` part.
+    pub(crate) addresses: Vec<String>,
+}
+
+impl Petald {
+    pub(crate) fn process_id(&self) -> i32 {
+        self.process.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    pub(crate) fn libp2p_id(&self) -> PeerId {
+        self.peer_id.parse().unwrap()
+    }
+
+    /// Its addresses as a dialer wants them that names the peer apart.
+    pub(crate) fn dialable(&self) -> Vec<Multiaddr> {
+        let parse = |address: &String| -> Multiaddr { address.parse().unwrap() };
+        let bare = |a: Multiaddr| a.into_iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+        self.addresses.iter().map(parse).map(bare).collect()
+    }
+
+    /// `GET /api/v1/node`.
+    pub(crate) async fn node(&self) -> Result<Value, String> {
+        http::request(admin(&self.address_file)?, "GET", "/api/v1/node").await?.json()
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Result<http::Answer, String> {
+        http::request(admin(&self.address_file)?, "POST", path).await
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    /// SIGKILL, and the end of the process.
+    pub(crate) async fn kill(mut self) {
+        self.process.signal(Signal::KILL);
+        self.process.exit(DRAIN_LIMIT).await;
+    }
+
+    pub(crate) async fn exit(mut self) -> ExitStatus {
+        self.process.exit(DRAIN_LIMIT).await
+    }
+}
