@@ -1,1 +1,144 @@
-fn main() {}
+//! The program `petald`: what the operator touches.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`config`] | the config, its layers, and what is wrong with it |
+//! | [`check`] | `petald check` |
+//! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
+//! | [`identity`], [`data_dir`], [`durable`] | what outlives the process |
+//! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
+
+mod check;
+mod cli;
+#[allow(dead_code, unused_imports, reason = "the tree of actors reads the rest")]
+mod config;
+mod daemon;
+mod data_dir;
+mod durable;
+mod exit;
+#[allow(dead_code, reason = "the tree of actors reads the rest")]
+mod foundation;
+mod greeting;
+#[allow(dead_code, reason = "the tree of actors reads the rest")]
+mod identity;
+mod logging;
+mod signals;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, ConfigArgs, IdentityCommand};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::identity::Identity;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. A closed terminal is nobody's concern.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    match obey(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // Each error tells its own cause.
+            eprintln!("{error}");
+            Exit::of(&error).into()
+        }
+    }
+}
+
+fn obey(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(config) => {
+            let config = load(&config)?;
+            // Actors live on the arbiter of this system, everything else on the pool of its runtime.
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().thread_name("pool").enable_all().build()?;
+            actix_rt::System::with_tokio_rt(|| runtime).block_on(daemon::run(config))
+        }
+        Command::Check { config, offline } => {
+            let config = load(&config)?;
+            say("config ok\n");
+            if offline {
+                return Ok(Exit::Done);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let findings = runtime.block_on(check::check(&config));
+            for finding in &findings {
+                say(format_args!("{finding}\n"));
+            }
+            // A name that is still being resolved must not keep us.
+            runtime.shutdown_background();
+            let works = findings.iter().all(check::Finding::is_ok);
+            Ok(if works { Exit::Done } else { Exit::Unavailable })
+        }
+        Command::Identity(command) => identity(command),
+    }
+}
+
+fn identity(command: IdentityCommand) -> anyhow::Result<Exit> {
+    let identity = match command {
+        IdentityCommand::New(at) => Identity::create(&load(&at.into_config())?.identity_file())?,
+        IdentityCommand::Show(at) => Identity::load(&load(&at.into_config())?.identity_file())?,
+        IdentityCommand::Import { file, at } => {
+            Identity::import(&file, &load(&at.into_config())?.identity_file())?
+        }
+    };
+    say(format_args!(
+        "peer id   {}\nkey type  {}\nfile      {}\n",
+        identity.peer_id(),
+        identity.key_type(),
+        identity.file().display()
+    ));
+    if let Some(exposure) = identity.exposure() {
+        eprintln!("warning: {exposure}");
+    }
+    Ok(Exit::Done)
+}
+
+fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
+    Ok(Config::load(args.config.as_deref(), &args.set)?)
+}
+
+/// Writes to standard output. Nobody there to read it is no reason to fail.
+fn say(text: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exit code of a command line whose words are parted by spaces.
+    fn exit_of(line: &str) -> Exit {
+        obey(Cli::try_parse_from(line.split(' ')).unwrap().command).unwrap_or_else(|error| Exit::of(&error))
+    }
+
+    #[test]
+    fn exit_codes_are_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |line: &str| format!("petald {line}={}", folder.path().display());
+        assert_eq!(exit_of("petald check --offline"), Exit::Done);
+        assert_eq!(exit_of("petald check --offline --config no/such/file"), Exit::Config);
+        assert_eq!(exit_of("petald run --set log.levle=info"), Exit::Config);
+        assert_eq!(exit_of(&at("identity show --data-dir")), Exit::Io);
+        assert_eq!(exit_of(&at("identity new --data-dir")), Exit::Done);
+        assert_eq!(exit_of(&at("identity new --data-dir")), Exit::Io);
+        assert_eq!(exit_of(&at("identity show --data-dir")), Exit::Done);
+        let ports = "--set admin.enabled=false --set network.listen=/ip4/127.0.0.1/tcp/0";
+        assert_eq!(exit_of(&at(&format!("check {ports} --set node.data_dir"))), Exit::Done);
+        let _held = data_dir::DataDir::open(folder.path()).unwrap();
+        assert_eq!(exit_of(&at("run --set node.data_dir")), Exit::InUse);
+        let nobody = "--set network.initial_peers=/ip4/127.0.0.1/tcp/1/p2p/QmPnXSzccaB3wHMGgyvs8QMSBSkoQJAPM5XwqJ64Rfs7gD";
+        assert_eq!(exit_of(&at(&format!("check {nobody} --set node.data_dir"))), Exit::Unavailable);
+    }
+}

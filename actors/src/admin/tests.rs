@@ -1,0 +1,242 @@
+//! The API as its users meet it: over real sockets, in front of a real tree.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+
+use super::*;
+use crate::supervisor::{
+    ActorState, ChildSettings, Intensity, Outcome, Slot, Strategy, Tree, TreeState, actor, supervisor,
+};
+
+/// An actor that does nothing but report.
+struct Speaker(Value);
+
+impl Actor for Speaker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Probe> for Speaker {
+    type Result = ProbeReport;
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) -> ProbeReport {
+        ProbeReport(self.0.clone())
+    }
+}
+
+impl Handler<Drain> for Speaker {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {}
+}
+
+struct Node {
+    tree: supervisor::Handle,
+    outcome: LocalBoxFuture,
+    bound: watch::Receiver<Option<Bound>>,
+    peer_id: PeerId,
+}
+
+type LocalBoxFuture = std::pin::Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// A tree of the named speakers and the API, which is up.
+async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, Value)]) -> Node {
+    let (bound, seen) = watch::channel(None);
+    let peer_id = PeerId::random();
+    let tree = TreeCell::default();
+    let settings = Settings {
+        listen,
+        crash_endpoint,
+        name: Some("a node".into()),
+        version: "1.2.3".into(),
+        peer_id,
+        tree: Arc::clone(&tree),
+        bound,
+    };
+    let quick = ChildSettings { probe_period: Duration::from_millis(10), ..ChildSettings::default() };
+    let mut children = Vec::new();
+    for (name, report) in speakers.iter().cloned() {
+        children.push(actor(name, &Slot::new(), quick, move |birth: Birth| {
+            birth.ready.notify();
+            Speaker(report.clone())
+        }));
+    }
+    children.push(actor("admin", &Slot::new(), quick, move |birth| Admin::new(settings.clone(), birth)));
+    let root = supervisor("root", Strategy::OneForOne, Intensity::default(), children);
+    let (handle, outcome) = Tree::new(root).unwrap().start();
+    tree.set(handle.clone()).unwrap();
+    let node = Node { tree: handle, outcome: Box::pin(outcome), bound: seen, peer_id };
+    let all_report = |tree: &supervisor::TreeStatus| {
+        tree.state == TreeState::Running && tree.actors.iter().all(|actor| actor.report.is_some())
+    };
+    until(&node, all_report).await;
+    node
+}
+
+/// Waits for the tree to become so.
+async fn until(node: &Node, so: impl Fn(&supervisor::TreeStatus) -> bool) {
+    let waiting = async {
+        while !so(&node.tree.status().await) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it never became so");
+}
+
+fn any_port() -> Listen {
+    Listen::Tcp("127.0.0.1:0".parse().unwrap())
+}
+
+impl Node {
+    fn bound(&self) -> Bound {
+        self.bound.borrow().clone().expect("it is bound")
+    }
+
+    /// Sends a request, and gives back the status and the JSON of the answer.
+    async fn ask(&self, method: &str, path: &str) -> (u16, Value) {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: petald\r\nconnection: close\r\n\r\n");
+        let answer = match self.bound() {
+            Bound::Tcp(address) => exchange(TcpStream::connect(address).await.unwrap(), &request).await,
+            Bound::Unix(socket) => exchange(UnixStream::connect(socket).await.unwrap(), &request).await,
+        };
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains("content-type: application/json"), "{head}");
+        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+    }
+
+    async fn end(self) {
+        self.tree.stop();
+        assert_eq!(self.outcome.await, Outcome::Drained);
+        assert_eq!(*self.bound.borrow(), None);
+    }
+}
+
+async fn exchange(
+    mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    request: &str,
+) -> String {
+    let mut answer = String::new();
+    let exchange = async {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.read_to_string(&mut answer).await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(10), exchange).await.expect("no answer");
+    answer
+}
+
+#[actix_rt::test]
+async fn it_tells_of_the_node_and_its_actors() {
+    let network = json!({ "listen": ["/ip4/127.0.0.1/tcp/31337"], "peers": 3 });
+    let node =
+        start(any_port(), false, &[("network", network.clone()), ("server_info", json!({ "state": 2 }))])
+            .await;
+    let (status, live) = node.ask("GET", "/livez").await;
+    assert_eq!((status, &live["live"]), (200, &json!(true)));
+    let (status, described) = node.ask("GET", "/api/v1/node").await;
+    assert_eq!(status, 200);
+    assert_eq!(described["name"], "a node");
+    assert_eq!(described["version"], "1.2.3");
+    assert_eq!(described["peer_id"], node.peer_id.to_string());
+    assert_eq!(described["listen"], json!([format!("/ip4/127.0.0.1/tcp/31337/p2p/{}", node.peer_id)]));
+    assert_eq!(described["reports"]["network"], network);
+    assert_eq!(described["reports"]["admin"]["listen"], node.bound().to_string());
+    let names: Vec<_> = described["actors"].as_array().unwrap().iter().map(|actor| &actor["name"]).collect();
+    assert_eq!(names, ["network", "server_info", "admin"]);
+    let actor = &described["actors"][0];
+    assert_eq!((&actor["state"], &actor["restarts"]), (&json!("running"), &json!(0)));
+    assert_eq!((&actor["last_error"], &actor["generation"]), (&Value::Null, &json!(1)));
+    assert_eq!(node.ask("GET", "/api/v1/server-info").await, (200, json!({ "state": 2 })));
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn errors_are_json() {
+    let node = start(any_port(), false, &[]).await;
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("GET", "/api/v1/nodes", 404),
+        ("POST", "/livez", 405),
+        ("GET", "/debug/crash/admin", 405),
+        ("POST", "/debug/crash/admin", 404),
+        ("GET", "/api/v1/server-info", 404),
+    ] {
+        let (answered, body) = node.ask(method, path).await;
+        assert_eq!(answered, status, "{method} {path}");
+        assert!(body["error"].is_string(), "{body}");
+    }
+    assert_eq!(node.tree.status().await.actors[0].panics, 0);
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn it_crashes_whom_it_is_told_to() {
+    let node = start(any_port(), true, &[("speaker", json!(1))]).await;
+    assert_eq!(node.ask("POST", "/debug/crash/nobody").await.0, 404);
+    assert_eq!(node.ask("POST", "/debug/crash/speaker").await, (202, json!({ "crashed": "speaker" })));
+    until(&node, |tree| tree.actors[0].generation == 2 && tree.actors[0].state == ActorState::Running).await;
+    let (_, described) = node.ask("GET", "/api/v1/node").await;
+    assert_eq!(described["actors"][0]["restarts"], 1);
+    assert!(described["actors"][0]["last_error"].is_string());
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn crashed_itself_it_comes_back_at_the_same_port() {
+    let mut node = start(any_port(), true, &[]).await;
+    let before = node.bound();
+    node.bound.mark_unchanged();
+    assert_eq!(node.ask("POST", "/debug/crash/admin").await.0, 202);
+    tokio::time::timeout(Duration::from_secs(10), node.bound.changed()).await.unwrap().unwrap();
+    assert_eq!(node.bound(), before);
+    assert_eq!(node.ask("GET", "/livez").await.0, 200);
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn a_taken_port_is_weather() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut node = start(Listen::Tcp(address), false, &[]).await;
+    let report = node.tree.status().await.actors[0].report.clone().unwrap();
+    assert_eq!((&report["listen"], report["last_error"].is_string()), (&Value::Null, true), "{report}");
+    drop(taken);
+    tokio::time::timeout(Duration::from_secs(10), node.bound.changed()).await.unwrap().unwrap();
+    assert_eq!(node.bound(), Bound::Tcp(address));
+    assert_eq!(node.ask("GET", "/livez").await.0, 200);
+    assert_eq!(node.tree.status().await.actors[0].restarts, 0);
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn a_unix_socket_comes_and_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let node = start(Listen::Unix(socket.clone()), false, &[]).await;
+    assert_eq!(node.bound().to_string(), format!("unix:{}", socket.display()));
+    assert_eq!(node.ask("GET", "/livez").await.0, 200);
+    node.end().await;
+    assert!(!socket.exists());
+}
+
+#[actix_rt::test]
+async fn nobody_can_make_it_wait_or_grow() {
+    let node = start(any_port(), false, &[]).await;
+    let Bound::Tcp(address) = node.bound() else { panic!() };
+    let endless = format!("GET /livez HTTP/1.1\r\nx: {}", "x".repeat(1 << 20));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It may close before all of it is written.
+    let _ = stream.write_all(endless.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ =
+        tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("no end");
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+    let idle: Vec<_> =
+        futures::future::join_all((0..MOST_CONNECTIONS / 2).map(|_| TcpStream::connect(address))).await;
+    assert_eq!(node.ask("GET", "/livez").await.0, 200);
+    drop(idle);
+    node.end().await;
+}

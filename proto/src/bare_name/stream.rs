@@ -1,0 +1,182 @@
+//! One substream: renames while multistream-select runs on it, passes through afterwards.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures::io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
+
+use super::{
+    frame::{Progress, progress},
+    negotiation::{Flow, Negotiation, Role},
+};
+
+/// How much of a frame is read at once, in bytes. Most handshake frames are shorter.
+const READ_CHUNK: usize = 256;
+
+/// A substream that renames protocols while multistream-select runs on it.
+pub struct BareStream<S> {
+    inner: S,
+    /// `None` once both directions carry application data.
+    negotiation: Option<Box<Negotiation>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> BareStream<S> {
+    /// A substream that we opened: our side proposes.
+    pub fn dialer(inner: S) -> Self {
+        Self { inner, negotiation: Some(Box::new(Negotiation::new(Role::Dialer))) }
+    }
+
+    /// A substream that the remote opened: our side answers.
+    pub fn listener(inner: S) -> Self {
+        Self { inner, negotiation: Some(Box::new(Negotiation::new(Role::Listener))) }
+    }
+
+    /// Whether the handshake is over and bytes pass untouched.
+    pub fn is_transparent(&self) -> bool {
+        self.negotiation.is_none()
+    }
+
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.negotiation.as_ref().map_or(0, |negotiation| negotiation.held_bytes())
+    }
+
+    fn retire(&mut self) {
+        if self.negotiation.as_ref().is_some_and(|negotiation| negotiation.is_over()) {
+            self.negotiation = None;
+        }
+    }
+
+    /// Passes the translated handshake bytes on, without flushing.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(negotiation) = &mut self.negotiation {
+            while !negotiation.tx_queue.is_empty() {
+                let rest = negotiation.tx_queue.rest();
+                match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    count => negotiation.tx_queue.advance(count),
+                }
+            }
+            self.retire();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Before data is written: `Some(bytes taken)` while `data` is still handshake.
+    fn poll_before_data(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<Option<usize>>> {
+        if let Some(negotiation) = &mut self.negotiation
+            && negotiation.tx == Flow::Frames
+        {
+            return Poll::Ready(Ok(Some(negotiation.take(data))));
+        }
+        ready!(self.poll_send(cx))?;
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.tx = Flow::Raw;
+            self.retire();
+        }
+        Poll::Ready(Ok(None))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for BareStream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        loop {
+            let Some(negotiation) = &mut this.negotiation else {
+                return Pin::new(&mut this.inner).poll_read(cx, buf);
+            };
+            if !negotiation.rx_queue.is_empty() {
+                let rest = negotiation.rx_queue.rest();
+                let count = rest.len().min(buf.len());
+                buf[..count].copy_from_slice(&rest[..count]);
+                negotiation.rx_queue.advance(count);
+                this.retire();
+                return Poll::Ready(Ok(count));
+            }
+            match negotiation.rx {
+                Flow::Raw => return Pin::new(&mut this.inner).poll_read(cx, buf),
+                Flow::Undecided => {
+                    negotiation.reader = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Flow::Frames => match progress(&negotiation.rx_frame) {
+                    Progress::Need(missing) => {
+                        let mut chunk = [0; READ_CHUNK];
+                        let chunk = &mut chunk[..missing.min(READ_CHUNK)];
+                        match ready!(Pin::new(&mut this.inner).poll_read(cx, chunk))? {
+                            0 => {
+                                // The stream ended, perhaps within a frame: both facts are passed on.
+                                negotiation.give_up_receiving();
+                                if negotiation.rx_queue.is_empty() {
+                                    return Poll::Ready(Ok(0));
+                                }
+                            }
+                            count => negotiation.rx_frame.extend_from_slice(&chunk[..count]),
+                        }
+                    }
+                    Progress::Done(head) => negotiation.on_received(head),
+                    Progress::Bad => negotiation.give_up_receiving(),
+                },
+            }
+        }
+    }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_transparent() {
+            return Pin::new(&mut self.inner).poll_read_vectored(cx, bufs);
+        }
+        match bufs.iter_mut().find(|buf| !buf.is_empty()) {
+            Some(buf) => self.poll_read(cx, buf),
+            None => Poll::Ready(Ok(0)),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for BareStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.negotiation.is_some()
+            && let Some(taken) = ready!(self.poll_before_data(cx, buf))?
+        {
+            return Poll::Ready(Ok(taken));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_transparent() {
+            return Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        }
+        match bufs.iter().find(|buf| !buf.is_empty()) {
+            Some(buf) => self.poll_write(cx, buf),
+            None => Poll::Ready(Ok(0)),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(negotiation) = &mut self.negotiation {
+            // Nothing more will be written, so nothing more will be answered either.
+            negotiation.give_up_sending();
+            if negotiation.rx == Flow::Undecided {
+                negotiation.set_rx(Flow::Raw);
+            }
+        }
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+}

@@ -1,0 +1,175 @@
+//! Many searches at once: whoever is nearest to several keys is asked for all of them in one call.
+
+use std::collections::{BTreeMap, HashMap};
+
+use libp2p::PeerId;
+
+use super::{
+    Contact, DhtId, Dictionary, FindResult, FoundValue, Item, Refusal, Subkey, dictionary, search::Search,
+    value,
+};
+use crate::time::DhtTime;
+
+/// Keys in one call. An answer brings up to 20 neighbours and a value for each key, and must stay below a Python
+/// peer's largest message, 4 MiB: 32 keys leave 128 KiB to each.
+pub(super) const KEYS_PER_CALL: usize = 32;
+
+/// Calls of one lookup under way at once.
+pub(super) const CALLS_AT_ONCE: usize = 8;
+
+/// What a lookup found for one key.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// The freshest value, dictionaries merged from all who answered.
+    pub value: Option<FreshValue>,
+    /// The nodes nearest to the key that answered, nearest first; ourselves left out.
+    pub nearest: Vec<Contact>,
+}
+
+/// A value that is still alive.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FreshValue {
+    /// One value.
+    Plain(Item),
+    /// Entries by subkey.
+    Dictionary(Dictionary),
+}
+
+/// A lookup under way.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    searches: BTreeMap<DhtId, Search>,
+    values: HashMap<DhtId, FreshValue>,
+    /// Calls under way.
+    calls: usize,
+}
+
+impl Lookup {
+    /// Searches from the contacts that `start` names for each key.
+    pub(super) fn new(
+        keys: impl IntoIterator<Item = DhtId>,
+        mut start: impl FnMut(&DhtId) -> Vec<Contact>,
+    ) -> Self {
+        let searches = keys.into_iter().map(|key| (key, Search::new(key, start(&key)))).collect();
+        Self { searches, values: HashMap::new(), calls: 0 }
+    }
+
+    /// The next call to make: the peer that most searches wait for, and the keys to ask it for.
+    pub(super) fn next_call(&mut self) -> Option<(PeerId, Vec<DhtId>)> {
+        if self.calls >= CALLS_AT_ONCE {
+            return None;
+        }
+        let mut wishes: HashMap<PeerId, Vec<DhtId>> = HashMap::new();
+        for (key, search) in &self.searches {
+            for contact in search.wanted() {
+                wishes.entry(contact.peer).or_default().push(*key);
+            }
+        }
+        // Ties go to the lower peer id, so that a simulation can be run again.
+        let (peer, mut keys) =
+            wishes.into_iter().max_by(|a, b| a.1.len().cmp(&b.1.len()).then(b.0.cmp(&a.0)))?;
+        keys.truncate(KEYS_PER_CALL);
+        for key in &keys {
+            if let Some(search) = self.searches.get_mut(key) {
+                search.asked(&peer);
+            }
+        }
+        self.calls += 1;
+        Some((peer, keys))
+    }
+
+    /// Takes in an answer. `usable` says which of the named neighbours may be asked.
+    pub(super) fn answered(
+        &mut self,
+        peer: &PeerId,
+        keys: &[DhtId],
+        results: Vec<FindResult>,
+        now: DhtTime,
+        usable: impl Fn(&Contact) -> bool,
+    ) {
+        self.calls -= 1;
+        for (key, result) in keys.iter().zip(results) {
+            if let Some(search) = self.searches.get_mut(key) {
+                search.answered(peer);
+                search.learned(result.neighbours.into_iter().filter(&usable));
+            }
+            if let Some(value) = result.value.and_then(|value| fresh(value, now).ok()) {
+                self.offer(*key, value);
+            }
+        }
+    }
+
+    /// Notes that a call failed: nobody waits for that peer any longer.
+    pub(super) fn failed(&mut self, peer: &PeerId) {
+        self.calls -= 1;
+        self.searches.values_mut().for_each(|search| search.failed(peer));
+    }
+
+    /// Takes a value into account, wherever it comes from.
+    pub(super) fn offer(&mut self, key: DhtId, value: FreshValue) {
+        match (self.values.get_mut(&key), value) {
+            (Some(FreshValue::Dictionary(held)), FreshValue::Dictionary(new)) => {
+                new.iter().for_each(|(subkey, item)| held.merge(subkey.clone(), item.clone()));
+            }
+            (Some(held), new) if new.expiration() <= held.expiration() => {}
+            (_, new) => drop(self.values.insert(key, new)),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.calls == 0 && self.searches.values().all(Search::is_over)
+    }
+
+    /// What was found, by key. A lookup may be ended before it is over.
+    pub(super) fn finish(mut self) -> HashMap<DhtId, Found> {
+        let found = |(key, search): (DhtId, Search)| {
+            (key, Found { value: self.values.remove(&key), nearest: search.found() })
+        };
+        self.searches.into_iter().map(found).collect()
+    }
+}
+
+impl FreshValue {
+    fn expiration(&self) -> Option<DhtTime> {
+        match self {
+            Self::Plain(item) => Some(item.expiration),
+            Self::Dictionary(dictionary) => dictionary.expiration(),
+        }
+    }
+}
+
+/// Checks a value that a peer sent: well-formed, finite, and still alive. Entries that are not are left out.
+fn fresh(value: FoundValue, now: DhtTime) -> Result<FreshValue, Refusal> {
+    match value {
+        FoundValue::Plain(bytes, expiration) => {
+            let expiration = DhtTime::from_unix(expiration).ok_or(Refusal::NotFinite)?;
+            if expiration < now {
+                return Err(Refusal::Expired);
+            }
+            if !value::is_readable(&bytes) {
+                return Err(Refusal::Malformed);
+            }
+            Ok(FreshValue::Plain(Item { value: bytes.into(), expiration }))
+        }
+        FoundValue::Dictionary(bytes, _) => {
+            let items = dictionary::decode(&bytes, usize::MAX).map_err(|_| Refusal::Malformed)?;
+            let mut fresh = Dictionary::default();
+            for item in items.into_iter().filter(|item| value::is_readable(item.value)) {
+                if let Some(expiration) = DhtTime::from_unix(item.expiration).filter(|at| *at >= now) {
+                    fresh.merge(item.subkey, Item { value: item.value.into(), expiration });
+                }
+            }
+            if fresh.is_empty() { Err(Refusal::Expired) } else { Ok(FreshValue::Dictionary(fresh)) }
+        }
+    }
+}
+
+impl Found {
+    /// The entry under `subkey`, if the key holds a dictionary with it.
+    pub fn subkey(&self, subkey: &Subkey) -> Option<&Item> {
+        match &self.value {
+            Some(FreshValue::Dictionary(dictionary)) => dictionary.get(subkey),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One node of the DHT, without any input or output of its own.
+//!
+//! Whoever drives it hands in requests ([`Node::request`]), the outcomes of calls ([`Node::call_ended`]) and the time
+//! ([`Node::tick`]), starts tasks ([`Node::ping`], [`Node::lookup`], [`Node::store`]), and carries out the
+//! [`Effect`]s. Every call ends, with an answer or a failure: deadlines of calls are the driver's, deadlines of whole
+//! tasks are kept here.
+
+mod answers;
+mod serve;
+mod tasks;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use libp2p::PeerId;
+use rand::{SeedableRng, rngs::SmallRng};
+use serde::Serialize;
+
+use super::{
+    DhtId, Found, Refusals, Request, Response, RoutingTable, Storage, StoreReport,
+    blacklist::Blacklist,
+    routing::{Contact, Heard},
+    storage,
+};
+use crate::time::DhtTime;
+
+/// How long a whole lookup may take before it ends with what it has. Hivemind's call deadline is 3 s; this covers
+/// five rounds of calls that all run into it.
+pub const TASK_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A bucket in which nobody was heard of for so long is refreshed by a search within it.
+pub const REFRESH_PERIOD: Duration = Duration::from_secs(600);
+
+/// Call-backs for validated pings under way at once. Beyond, the caller is told that it is not available.
+pub const MAX_CALL_BACKS: usize = 64;
+
+/// What a node is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its place in the key space.
+    pub id: DhtId,
+    /// A client is put in no routing table and holds nothing for others.
+    pub client_mode: bool,
+    /// Bounds of what it holds for others.
+    pub storage: storage::Limits,
+    /// Bounds of what others ask it to cache.
+    pub cache: storage::Limits,
+    /// Seed of its choices.
+    pub seed: u64,
+}
+
+/// Names a call that the driver makes for the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(u64);
+
+/// Names a task that the driver started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TaskId(u64);
+
+/// Names a request that waits for its answer; the driver chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InboundId(pub u64);
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Call `peer`, and report the end through [`Node::call_ended`].
+    Call {
+        /// Names the call.
+        call: CallId,
+        /// Whom to call.
+        peer: PeerId,
+        /// What to ask.
+        request: Request,
+    },
+    /// Answer a request.
+    Answer {
+        /// Names the request.
+        inbound: InboundId,
+        /// What to answer.
+        response: Response,
+    },
+    /// A task has ended.
+    Done {
+        /// Names the task.
+        task: TaskId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+}
+
+/// What came of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Of a ping.
+    Ping(Result<Pong, CallFailure>),
+    /// Of a lookup, by key.
+    Lookup(HashMap<DhtId, Found>),
+    /// Of a store.
+    Store(StoreReport),
+}
+
+/// The answer to a ping.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pong {
+    /// The other's node id; `None` for a client.
+    pub id: Option<DhtId>,
+    /// The other's clock.
+    pub time: Option<DhtTime>,
+    /// Whether the other could call us back, if it was asked to try.
+    pub available: bool,
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CallFailure(pub String);
+
+/// What a call is for.
+#[derive(Debug)]
+enum Purpose {
+    /// A caller wants to know whether it can be called.
+    CallBack { inbound: InboundId, claimed: DhtId },
+    /// A bucket is full, and its oldest member has to prove itself.
+    Check,
+    /// A task waits for it.
+    Ping(TaskId),
+    /// A lookup waits for it.
+    Find(TaskId),
+    /// A store waits for it.
+    Store(TaskId, Vec<usize>),
+}
+
+#[derive(Debug)]
+struct Call {
+    peer: PeerId,
+    request: Request,
+    purpose: Purpose,
+}
+
+/// What the node did, since it was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Pings answered.
+    pub pings_served: u64,
+    /// Stores answered.
+    pub stores_served: u64,
+    /// Finds answered.
+    pub finds_served: u64,
+    /// Rows of stores that are held now.
+    pub rows_stored: u64,
+    /// Rows of stores that were refused, by cause.
+    pub rows_refused: Refusals,
+    /// Calls that brought an answer.
+    pub calls_answered: u64,
+    /// Calls that did not.
+    pub calls_failed: u64,
+}
+
+/// One node of the DHT.
+#[derive(Debug)]
+pub struct Node {
+    id: DhtId,
+    own_peer: PeerId,
+    client_mode: bool,
+    table: RoutingTable,
+    storage: Storage,
+    cache: Storage,
+    blacklist: Blacklist,
+    rng: SmallRng,
+    calls: HashMap<CallId, Call>,
+    tasks: HashMap<TaskId, tasks::Task>,
+    effects: VecDeque<Effect>,
+    next_id: u64,
+    next_refresh: DhtTime,
+    counters: Counters,
+}
+
+impl Node {
+    /// A node that knows nobody. `own_peer` is the peer at which others call it.
+    pub fn new(settings: Settings, own_peer: PeerId, now: DhtTime) -> Self {
+        Self {
+            id: settings.id,
+            own_peer,
+            client_mode: settings.client_mode,
+            table: RoutingTable::new(settings.id, now),
+            storage: Storage::new(settings.storage),
+            cache: Storage::new(settings.cache),
+            blacklist: Blacklist::default(),
+            rng: SmallRng::seed_from_u64(settings.seed),
+            calls: HashMap::new(),
+            tasks: HashMap::new(),
+            effects: VecDeque::new(),
+            next_id: 0,
+            next_refresh: now + REFRESH_PERIOD,
+            counters: Counters::default(),
+        }
+    }
+
+    /// The next thing that the driver is to do. It asks until there is nothing left.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Drops what has expired, ends tasks whose deadline has passed, and refreshes stale buckets. A second between
+    /// two calls is often enough.
+    pub fn tick(&mut self, now: DhtTime) {
+        self.storage.evict(now);
+        self.cache.evict(now);
+        self.end_overdue_tasks(now);
+        if now >= self.next_refresh {
+            self.next_refresh = now + REFRESH_PERIOD;
+            self.refresh_stale_buckets(now);
+        }
+    }
+
+    /// Its place in the key space.
+    pub fn id(&self) -> DhtId {
+        self.id
+    }
+
+    /// The nodes that it knows.
+    pub fn table(&self) -> &RoutingTable {
+        &self.table
+    }
+
+    /// What it holds for others.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// What it caches.
+    pub fn cache(&self) -> &Storage {
+        &self.cache
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What we tell others of ourselves: a client tells nothing, so that nobody lists it.
+    fn sender(&self) -> Option<DhtId> {
+        (!self.client_mode).then_some(self.id)
+    }
+
+    fn call(&mut self, peer: PeerId, request: Request, purpose: Purpose) {
+        let call = CallId(self.take_id());
+        self.effects.push_back(Effect::Call { call, peer, request: request.clone() });
+        self.calls.insert(call, Call { peer, request, purpose });
+    }
+
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Notes a sign of life.
+    fn heard(&mut self, id: Option<DhtId>, peer: PeerId, now: DhtTime) {
+        let Some(id) = id.filter(|_| peer != self.own_peer) else { return };
+        if let Heard::Check(old) = self.table.heard(Contact { id, peer }, now) {
+            let request = Request::Ping { sender: self.sender(), validate: false };
+            self.call(old.peer, request, Purpose::Check);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

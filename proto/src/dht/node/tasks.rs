@@ -1,0 +1,174 @@
+//! What the node is asked to do by its own side: pings, lookups, stores.
+
+use std::collections::{BTreeSet, HashMap};
+
+use libp2p::PeerId;
+
+use super::{CallFailure, Effect, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, serve};
+use crate::{
+    dht::{
+        DhtId, Found, FreshValue, Held, Record, Request, Row, lookup::Lookup, replication::Replication,
+        routing::BUCKET_SIZE,
+    },
+    time::DhtTime,
+};
+
+/// Searches that one refresh makes at most: a table of a large swarm has this many buckets.
+const MAX_REFRESHED_BUCKETS: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) deadline: DhtTime,
+    pub(super) work: Work,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    Ping,
+    Lookup(Lookup),
+    /// A search for the node's own needs: nobody hears of its end.
+    Refresh(Lookup),
+    /// The records wait for the lookup of their keys.
+    Locate(Lookup, Vec<Record>),
+    Replicate(Replication),
+}
+
+impl Work {
+    pub(super) fn lookup(&mut self) -> Option<&mut Lookup> {
+        match self {
+            Self::Lookup(lookup) | Self::Refresh(lookup) | Self::Locate(lookup, _) => Some(lookup),
+            Self::Ping | Self::Replicate(_) => None,
+        }
+    }
+}
+
+impl Node {
+    /// Asks `peer` who it is; an answer puts it into the table. With `validate` it is also asked to call us back, and
+    /// then lists us to others.
+    pub fn ping(&mut self, peer: PeerId, validate: bool, now: DhtTime) -> TaskId {
+        let task = self.start(Work::Ping, now);
+        self.call(peer, Request::Ping { sender: self.sender(), validate }, Purpose::Ping(task));
+        task
+    }
+
+    /// Searches for every key: the freshest value, and the nodes nearest to it.
+    pub fn lookup(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> TaskId {
+        let lookup = self.search(keys, now);
+        let task = self.start(Work::Lookup(lookup), now);
+        self.advance(task, now);
+        task
+    }
+
+    /// Stores every record at the nodes nearest to its key.
+    pub fn store(&mut self, records: Vec<Record>, now: DhtTime) -> TaskId {
+        let lookup = self.search(records.iter().map(|record| record.key), now);
+        let task = self.start(Work::Locate(lookup, records), now);
+        self.advance(task, now);
+        task
+    }
+
+    fn start(&mut self, work: Work, now: DhtTime) -> TaskId {
+        let task = TaskId(self.take_id());
+        self.tasks.insert(task, Task { deadline: now + TASK_DEADLINE, work });
+        task
+    }
+
+    /// A lookup that begins with what we know and hold ourselves.
+    fn search(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> Lookup {
+        let keys: BTreeSet<DhtId> = keys.into_iter().collect();
+        let mut lookup = Lookup::new(keys.iter().copied(), |key| {
+            let mut known = self.table.nearest(key, 2 * BUCKET_SIZE, None);
+            known.retain(|contact| !self.blacklist.contains(&contact.peer, now));
+            known
+        });
+        for key in keys {
+            for storage in [&mut self.storage, &mut self.cache] {
+                match storage.get(&key, now) {
+                    Some(Held::Plain(item)) => lookup.offer(key, FreshValue::Plain(item.clone())),
+                    Some(Held::Dictionary(entries)) => {
+                        lookup.offer(key, FreshValue::Dictionary(entries.clone()))
+                    }
+                    None => {}
+                }
+            }
+        }
+        lookup
+    }
+
+    /// Makes the calls that a task needs next, and ends it when it needs none.
+    pub(super) fn advance(&mut self, task: TaskId, now: DhtTime) {
+        let Some(mut state) = self.tasks.remove(&task) else { return };
+        let over = match &mut state.work {
+            Work::Ping => false,
+            Work::Lookup(lookup) | Work::Refresh(lookup) | Work::Locate(lookup, _) => {
+                while let Some((peer, keys)) = lookup.next_call() {
+                    self.call(peer, Request::Find { sender: self.sender(), keys }, Purpose::Find(task));
+                }
+                lookup.is_over()
+            }
+            Work::Replicate(replication) => {
+                let (storage, counters) = (&mut self.storage, &mut self.counters);
+                replication.plan(|record| serve::hold(storage, counters, &Row::from(record), now));
+                while let Some((peer, indexes)) = replication.next_call() {
+                    let rows = replication.rows(&indexes);
+                    self.call(
+                        peer,
+                        Request::Store { sender: self.sender(), rows },
+                        Purpose::Store(task, indexes),
+                    );
+                }
+                replication.is_over()
+            }
+        };
+        match over {
+            true => self.finish(task, state, now),
+            false => drop(self.tasks.insert(task, state)),
+        }
+    }
+
+    /// A task ends, with what it has. A store goes on from its lookup to its replicas.
+    fn finish(&mut self, task: TaskId, state: Task, now: DhtTime) {
+        let outcome = match state.work {
+            Work::Ping => Outcome::Ping(Err(CallFailure("no answer in time".into()))),
+            Work::Refresh(_) => return,
+            Work::Lookup(lookup) => Outcome::Lookup(lookup.finish()),
+            Work::Locate(lookup, records) => {
+                let nearest: HashMap<_, _> =
+                    lookup.finish().into_iter().map(|(key, Found { nearest, .. })| (key, nearest)).collect();
+                let replication = Replication::new(records, &nearest, self.sender());
+                self.tasks
+                    .insert(task, Task { deadline: now + TASK_DEADLINE, work: Work::Replicate(replication) });
+                return self.advance(task, now);
+            }
+            Work::Replicate(replication) => Outcome::Store(replication.finish()),
+        };
+        self.effects.push_back(Effect::Done { task, outcome });
+    }
+
+    pub(super) fn end_overdue_tasks(&mut self, now: DhtTime) {
+        let overdue = self.tasks.iter().filter(|(_, task)| task.deadline < now).map(|(id, _)| *id);
+        let mut overdue: Vec<TaskId> = overdue.collect();
+        overdue.sort_by_key(|task| task.0);
+        for task in overdue {
+            if let Some(state) = self.tasks.remove(&task) {
+                self.finish(task, state, now);
+            }
+        }
+    }
+
+    /// Searches for a random place in each bucket from which nothing was heard for long.
+    pub(super) fn refresh_stale_buckets(&mut self, now: DhtTime) {
+        if self.table.is_empty() {
+            return;
+        }
+        let stale = self.table.stale_buckets(now - super::REFRESH_PERIOD);
+        let places = stale.into_iter().take(MAX_REFRESHED_BUCKETS);
+        let places: Vec<DhtId> =
+            places.map(|(lower, depth)| lower.random_within(depth, &mut self.rng)).collect();
+        if !places.is_empty() {
+            let lookup = self.search(places, now);
+            let task = self.start(Work::Refresh(lookup), now);
+            self.advance(task, now);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a value is not held. The wire knows only `store_ok = false`; the causes are counted.
+
+use serde::Serialize;
+
+/// Why a store of one row was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What is held lives as long or longer.
+    #[error("a value that lives as long is held")]
+    Stale,
+    /// It has expired already.
+    #[error("it has expired")]
+    Expired,
+    /// Its expiration is NaN or infinite: it could never be replaced.
+    #[error("its expiration is not a finite number")]
+    NotFinite,
+    /// It wants to be held for too long.
+    #[error("its expiration lies beyond the horizon")]
+    BeyondHorizon,
+    /// The value is larger than one may be.
+    #[error("the value is too large")]
+    TooLarge,
+    /// The storage, or the key's dictionary, holds as much as it may.
+    #[error("the storage is full")]
+    Full,
+    /// The key, the subkey or the value is not what it should be.
+    #[error("the key, the subkey or the value is malformed")]
+    Malformed,
+}
+
+/// How often each cause was met.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Refusals {
+    /// See [`Refusal::Stale`].
+    pub stale: u64,
+    /// See [`Refusal::Expired`].
+    pub expired: u64,
+    /// See [`Refusal::NotFinite`].
+    pub not_finite: u64,
+    /// See [`Refusal::BeyondHorizon`].
+    pub beyond_horizon: u64,
+    /// See [`Refusal::TooLarge`].
+    pub too_large: u64,
+    /// See [`Refusal::Full`].
+    pub full: u64,
+    /// See [`Refusal::Malformed`].
+    pub malformed: u64,
+}
+
+impl Refusals {
+    /// Counts one.
+    pub fn count(&mut self, refusal: Refusal) {
+        let counter = match refusal {
+            Refusal::Stale => &mut self.stale,
+            Refusal::Expired => &mut self.expired,
+            Refusal::NotFinite => &mut self.not_finite,
+            Refusal::BeyondHorizon => &mut self.beyond_horizon,
+            Refusal::TooLarge => &mut self.too_large,
+            Refusal::Full => &mut self.full,
+            Refusal::Malformed => &mut self.malformed,
+        };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,224 @@
+//! One inbound call, from the stream's first byte to its end.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use libp2p::PeerId;
+
+use super::{
+    Registry, Settings,
+    codec::{self, CALL_ID_BYTES, CallId, Content},
+    counters::count,
+    deadline::within,
+    frame_reader::{FrameReader, ReadError},
+    registry::{Answer, BUSY, DROPPED, Refusal},
+};
+use crate::bare_name::HandlerName;
+
+/// How often the largest message fits into what is read and thrown away after a refusal. A caller
+/// that writes before it reads, as p2pd does, must get rid of its request to see our answer.
+const DRAINED_MESSAGES: usize = 4;
+
+/// How much is thrown away at once, in bytes.
+const DRAIN_CHUNK: usize = 4096;
+
+/// What an answer says whose call's id we could not see: p2pd goes by the stream, not by the id.
+const NO_ID: CallId = [0; CALL_ID_BYTES];
+
+/// What all inbound calls of a connection share.
+pub(super) struct Host {
+    pub(super) caller: PeerId,
+    pub(super) settings: Settings,
+    pub(super) registry: Registry,
+}
+
+/// How the reading of a request ended.
+enum Request {
+    Queued(CallId, Answer),
+    Refused(CallId, String),
+    /// Nothing that could be answered.
+    Closed,
+}
+
+impl Host {
+    /// Serves the call that comes on `io`, within the deadlines.
+    pub(super) async fn serve<S>(self: Arc<Self>, mut io: S, handler: HandlerName)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let cells = &self.registry.cells;
+        let request = self.request(&mut io, handler);
+        match within(self.settings.read_deadline, request).await {
+            Err(_) => count(&cells.deadline),
+            Ok(Request::Closed) => {}
+            Ok(Request::Refused(id, text)) => self.refuse(&mut io, id, &text).await,
+            Ok(Request::Queued(id, answer)) => self.answer(&mut io, id, answer).await,
+        }
+    }
+
+    /// Answers "busy" to the call that comes on `io`.
+    pub(super) async fn turn_away<S>(self: Arc<Self>, mut io: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        count(&self.registry.cells.refused_busy);
+        // With a bound of nothing the reader stops after the call's id.
+        let mut reader = FrameReader::new(0, None);
+        let read = poll_fn(|cx| reader.poll_read(&mut io, cx));
+        if let Ok(Err(ReadError::TooLarge { id, .. })) = within(self.settings.read_deadline, read).await {
+            self.refuse(&mut io, id.unwrap_or(NO_ID), BUSY).await;
+        }
+    }
+
+    async fn request<S: AsyncRead + Unpin>(&self, io: &mut S, handler: HandlerName) -> Request {
+        let limit = self.settings.max_message_bytes;
+        let cells = &self.registry.cells;
+        let mut reader = FrameReader::new(limit, Some(self.registry.budget.reserve()));
+        let body = match poll_fn(|cx| reader.poll_read(io, cx)).await {
+            Ok(body) => body,
+            Err(ReadError::TooLarge { bytes, id }) => {
+                count(&cells.oversized);
+                let text = format!("request of {bytes} bytes, more than {limit}");
+                return Request::Refused(id.unwrap_or(NO_ID), text);
+            }
+            Err(ReadError::NoRoom { id }) => {
+                count(&cells.refused_busy);
+                return Request::Refused(id.unwrap_or(NO_ID), BUSY.to_owned());
+            }
+            Err(ReadError::Cut | ReadError::Length) => {
+                count(&cells.malformed);
+                return Request::Closed;
+            }
+            // The caller thought better of it, or its connection broke.
+            Err(ReadError::Nothing | ReadError::Io(_)) => {
+                count(&cells.cancelled);
+                return Request::Closed;
+            }
+        };
+        let malformed = |text: String| {
+            count(&cells.malformed);
+            Request::Refused(codec::peek_id(&body).unwrap_or(NO_ID), text)
+        };
+        let (id, data) = match codec::parse(&body) {
+            Ok(codec::Parsed { id, content: Content::Call { data, .. } }) => (id, data),
+            Ok(_) => return malformed("malformed request: it holds no call".to_owned()),
+            Err(e) => return malformed(format!("malformed request: {e}")),
+        };
+        let data = codec::keep(body, data);
+        match self.registry.queue(self.caller, handler, data, reader.into_reservation()) {
+            Ok(answer) => Request::Queued(id, answer),
+            Err(Refusal::Busy) => {
+                count(&cells.refused_busy);
+                Request::Refused(id, BUSY.to_owned())
+            }
+            Err(Refusal::Unknown) => Request::Refused(id, "this handler is not served".to_owned()),
+        }
+    }
+
+    /// Waits for the answer, unless the caller goes away, and sends it.
+    async fn answer<S>(&self, io: &mut S, id: CallId, mut answer: Answer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let cells = &self.registry.cells;
+        let mut watching = true;
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = Pin::new(&mut answer).poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            if watching && let Poll::Ready(gone) = poll_gone(io, cx) {
+                if gone {
+                    return Poll::Ready(None);
+                }
+                // More bytes than the one message: they mean nothing, and are not read on.
+                watching = false;
+            }
+            Poll::Pending
+        });
+        let result = match within(self.settings.answer_deadline, outcome).await {
+            Err(_) => {
+                count(&cells.deadline);
+                Err("the handler did not answer in time".to_owned())
+            }
+            Ok(None) => return count(&cells.cancelled),
+            Ok(Some(Err(_))) => {
+                count(&cells.handler_errors);
+                Err(DROPPED.to_owned())
+            }
+            Ok(Some(Ok(Err(text)))) => {
+                count(&cells.handler_errors);
+                Err(text)
+            }
+            Ok(Some(Ok(Ok(response)))) => {
+                let (bytes, limit) = (codec::answer_bytes(response.len()), self.settings.max_message_bytes);
+                if bytes > limit {
+                    count(&cells.handler_errors);
+                    Err(format!("answer of {bytes} bytes, more than {limit}"))
+                } else {
+                    Ok(response)
+                }
+            }
+        };
+        drop(answer);
+        let ok = result.is_ok();
+        let frame = codec::encode_answer(&id, result.as_deref().map_err(String::as_str));
+        drop(result);
+        if self.send(io, &frame).await && ok {
+            count(&cells.answered);
+        }
+    }
+
+    /// Answers with an error, and lets the caller finish its writing.
+    async fn refuse<S>(&self, io: &mut S, id: CallId, text: &str)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let frame = codec::encode_answer(&id, Err(text));
+        if !self.send(io, &frame).await {
+            return;
+        }
+        let mut left = DRAINED_MESSAGES * self.settings.max_message_bytes;
+        let drained = poll_fn(|cx| {
+            let mut chunk = [0; DRAIN_CHUNK];
+            while left > 0 {
+                match std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk)) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => left = left.saturating_sub(count),
+                }
+            }
+            Poll::Ready(())
+        });
+        // Whether it ended in time or not, the stream is closed now.
+        let _ = within(self.settings.read_deadline, drained).await;
+    }
+
+    /// Writes `frame` and ends our side; whether it was taken in time.
+    async fn send<S: AsyncWrite + Unpin>(&self, io: &mut S, frame: &[u8]) -> bool {
+        let cells = &self.registry.cells;
+        let send = async {
+            io.write_all(frame).await?;
+            io.close().await
+        };
+        match within(self.settings.read_deadline, send).await {
+            Ok(Ok(())) => true,
+            Ok(Err(_)) => {
+                count(&cells.cancelled);
+                false
+            }
+            Err(_) => {
+                count(&cells.deadline);
+                false
+            }
+        }
+    }
+}
+
+/// Ready with `true` when the caller closed or reset the stream, with `false` if it sent more.
+fn poll_gone<S: AsyncRead + Unpin>(io: &mut S, cx: &mut Context<'_>) -> Poll<bool> {
+    Pin::new(io).poll_read(cx, &mut [0; 1]).map(|outcome| !matches!(outcome, Ok(1..)))
+}

@@ -1,0 +1,176 @@
+//! Which handlers this node serves, and where their calls go.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use async_channel::{Receiver, Sender, TrySendError};
+use futures::channel::oneshot;
+use libp2p::{PeerId, StreamProtocol};
+
+use super::{
+    CallError, Counters,
+    budget::{Budget, Reservation},
+    counters::Cells,
+};
+use crate::bare_name::HandlerName;
+
+/// The bounded queue of whoever serves a handler.
+pub type Mailbox = Receiver<InboundCall>;
+
+/// A call that waits for an answer. Dropped unanswered, it gives its caller an error text.
+pub struct InboundCall {
+    /// Who calls: the peer of the connection.
+    pub caller: PeerId,
+    /// Which handler is called.
+    pub handler: HandlerName,
+    /// The serialized application message.
+    pub data: Vec<u8>,
+    reply: oneshot::Sender<Result<Vec<u8>, String>>,
+    /// What `data` holds of the budget of all inbound calls.
+    _reservation: Option<Reservation>,
+}
+
+impl InboundCall {
+    /// Answers with a serialized message, or with the text of an error.
+    pub fn answer(self, result: Result<Vec<u8>, String>) {
+        // A caller that is gone needs no answer.
+        let _ = self.reply.send(result);
+    }
+
+    /// Whether the caller does not wait any more: the work may be dropped.
+    pub fn is_cancelled(&self) -> bool {
+        self.reply.is_canceled()
+    }
+
+    /// Ready when the caller does not wait any more.
+    pub async fn cancelled(&mut self) {
+        poll_fn(|cx| self.reply.poll_canceled(cx)).await;
+    }
+}
+
+impl fmt::Debug for InboundCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { caller, handler, data, .. } = self;
+        write!(f, "InboundCall({handler} from {caller}, {} bytes)", data.len())
+    }
+}
+
+/// The answer to a delivered call, or `Canceled` if it was dropped unanswered.
+pub(super) type Answer = oneshot::Receiver<Result<Vec<u8>, String>>;
+
+/// Why a call was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nobody serves the handler.
+    Unknown,
+    /// The queue is full.
+    Busy,
+}
+
+struct Served {
+    queues: HashMap<HandlerName, (Sender<InboundCall>, Mailbox)>,
+    /// What is offered in handshakes, made once for all of them.
+    offered: Arc<[StreamProtocol]>,
+}
+
+/// The handlers that are served. Clones share one state; names may be added at any time, and every
+/// connection offers them from then on.
+#[derive(Clone)]
+pub struct Registry {
+    served: Arc<RwLock<Served>>,
+    pub(super) cells: Arc<Cells>,
+    pub(super) budget: Budget,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry({:?})", self.offered())
+    }
+}
+
+impl Registry {
+    /// Serves nothing yet.
+    pub fn new() -> Self {
+        let served = Served { queues: HashMap::new(), offered: Arc::from([]) };
+        Self { served: Arc::new(RwLock::new(served)), cells: Arc::default(), budget: Budget::default() }
+    }
+
+    /// Serves `names` with one queue of `capacity` calls, at least one. If one of them is served
+    /// already, all go to its queue: calls wait there while whoever serves it is being restarted.
+    pub fn serve(&self, names: &[HandlerName], capacity: usize) -> Mailbox {
+        // The state is whole between any two statements below, so a panic elsewhere does not spoil it.
+        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        let known = names.iter().find_map(|name| served.queues.get(name));
+        let queue = known.cloned().unwrap_or_else(|| async_channel::bounded(capacity.max(1)));
+        for name in names {
+            served.queues.insert(name.clone(), queue.clone());
+        }
+        served.offered = served.queues.keys().map(HandlerName::protocol).collect();
+        queue.1
+    }
+
+    /// What happened to the calls of this node so far.
+    pub fn counters(&self) -> Counters {
+        self.cells.snapshot()
+    }
+
+    /// Gives a call to whoever serves `handler`, as if it had come over a connection: for simulated
+    /// networks. The answer is awaited in the returned future; dropping it cancels the call.
+    pub fn deliver(
+        &self,
+        caller: PeerId,
+        handler: &HandlerName,
+        data: Vec<u8>,
+    ) -> impl Future<Output = Result<Vec<u8>, CallError>> + Send + use<> {
+        let queued = self.queue(caller, handler.clone(), data, None);
+        async move {
+            match queued {
+                Err(Refusal::Unknown) => Err(CallError::UnknownHandler),
+                Err(Refusal::Busy) => Err(CallError::Handler(BUSY.to_owned())),
+                Ok(answer) => match answer.await {
+                    Ok(result) => result.map_err(CallError::Handler),
+                    Err(oneshot::Canceled) => Err(CallError::Handler(DROPPED.to_owned())),
+                },
+            }
+        }
+    }
+
+    pub(super) fn queue(
+        &self,
+        caller: PeerId,
+        handler: HandlerName,
+        data: Vec<u8>,
+        reservation: Option<Reservation>,
+    ) -> Result<Answer, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        let (sender, _) = served.queues.get(&handler).ok_or(Refusal::Unknown)?;
+        let call = InboundCall { caller, handler, data, reply, _reservation: reservation };
+        match sender.try_send(call) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(Refusal::Busy),
+            Err(TrySendError::Closed(_)) => Err(Refusal::Unknown),
+        }
+    }
+
+    /// The names that are offered in handshakes.
+    pub(super) fn offered(&self) -> Arc<[StreamProtocol]> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).offered.clone()
+    }
+}
+
+/// What a caller is told when too much is under way here.
+pub(super) const BUSY: &str = "busy: too many calls are under way, try again later";
+
+/// What a caller is told when its call was dropped, as by a handler that panicked.
+pub(super) const DROPPED: &str = "the handler failed without an answer";

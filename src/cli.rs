@@ -1,0 +1,140 @@
+//! The command line. What `petald help` says here is the reference.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Ends every help text.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done; for `run`: drained after SIGTERM or SIGINT
+  64  wrong usage
+  69  `check` found something that does not work
+  70  the root supervisor gave up
+  74  a file or a socket could not be used
+  75  another petald holds the data folder
+  78  the config is wrong";
+
+const LAYERS: &str = "\
+Config layers, later ones win: built-in defaults, the TOML file, environment
+variables (PETALD__NETWORK__LISTEN is network.listen), --set. In the last two a
+string needs no quotes, and an array is written in TOML or with commas.";
+
+/// Keeps a Petals node visible in its swarm
+#[derive(Debug, Parser)]
+#[command(name = "petald", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the node until SIGTERM or SIGINT drains it
+    #[command(after_help = LAYERS)]
+    Run(ConfigArgs),
+    /// Tell every config error at once; then try data folder, ports and bootstraps
+    #[command(after_help = LAYERS)]
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Look at the config only: try nothing
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Create, show or import the key that the swarm knows the node by
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Create an Ed25519 key; one that is there is never overwritten
+    New(IdentityArgs),
+    /// Show the peer id, the kind of key and its file
+    Show(IdentityArgs),
+    /// Import a key of hivemind (RSA) or p2pd; one that is there is never overwritten
+    Import {
+        /// The file to copy the key from
+        file: PathBuf,
+        #[command(flatten)]
+        at: IdentityArgs,
+    },
+}
+
+/// Which config.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The TOML file; without one, an embedded config seeds a private swarm on loopback
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set one key, over all other layers; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// Which config, for commands that need only the place of the key.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The data folder, instead of the config's
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<String>,
+}
+
+impl IdentityArgs {
+    /// The same as a config with `node.data_dir` set.
+    pub(crate) fn into_config(self) -> ConfigArgs {
+        let mut config = self.config;
+        config.set.extend(self.data_dir.map(|folder| ("node.data_dir".to_owned(), folder)));
+        config
+    }
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as log.level=debug")?;
+    let part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+    };
+    if !key.split('.').all(part) {
+        return Err(format!("{key:?} is not a key; expected such as log.level"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn assignments_split_at_the_first_equals_sign() {
+        let Command::Run(config) = parse("petald run --set a.b_c=d=e --set x=").unwrap().command else {
+            panic!()
+        };
+        assert_eq!(config.set, [("a.b_c".into(), "d=e".into()), ("x".into(), "".into())]);
+        for wrong in ["a.b", "=x", ".a=x", "a..b=x", "a[0]=x", "a b=x"] {
+            assert!(Cli::try_parse_from(["petald", "run", "--set", wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_an_error() {
+        for wrong in
+            ["petald", "petald walk", "petald run extra", "petald identity", "petald identity import"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The config: four layers, of which later ones win, parsed into types that cannot be wrong.
+//!
+//! 1. built-in defaults (`defaults.toml`),
+//! 2. a TOML file, or the embedded `config/local.toml` if none is named,
+//! 3. environment variables: `PETALD__NETWORK__LISTEN` is `network.listen`,
+//! 4. `--set network.listen=…` on the command line.
+//!
+//! In the last two a value is plain text: strings need no quotes, and an array is a TOML array or its
+//! items with commas between them. Everything that is wrong is found in one go ([`ConfigError`]), with
+//! its key and, where it came from the file, its line. Paths are relative to the working directory.
+
+mod admin;
+mod announce;
+mod layers;
+mod log;
+mod network;
+mod node;
+mod problem;
+mod section;
+mod serving;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub(crate) use admin::{Admin, Debug};
+pub(crate) use announce::Announce;
+pub(crate) use log::{Format, Log, Rotation};
+pub(crate) use network::{Network, Swarm};
+pub(crate) use node::Node;
+pub(crate) use problem::ConfigError;
+pub(crate) use serving::{Model, Server, State};
+pub(crate) use supervisor::Supervisor;
+pub(crate) use values::Directives;
+
+use layers::{Document, Layers};
+use section::Reading;
+
+const DEFAULTS: &str = include_str!("defaults.toml");
+/// What runs when no file is named: a private swarm on loopback.
+const EMBEDDED: &str = include_str!("../../config/local.toml");
+/// The name of [`EMBEDDED`] in messages.
+const EMBEDDED_NAME: &str = "embedded config";
+/// A config file is a page or two; what is larger was named by mistake.
+const LARGEST_FILE_BYTES: u64 = 1 << 20;
+
+/// Everything that the operator says.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The file that was read; none if the embedded one was.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) node: Node,
+    pub(crate) network: Network,
+    /// What we serve; none for a bootstrap.
+    pub(crate) serving: Option<Serving>,
+    pub(crate) announce: Announce,
+    pub(crate) admin: Admin,
+    pub(crate) log: Log,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) debug: Debug,
+}
+
+/// `[model]` and `[server]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Serving {
+    /// The model.
+    pub(crate) model: Model,
+    /// Our part of it.
+    pub(crate) server: Server,
+}
+
+impl Config {
+    /// Loads the config of this process: `file` or the embedded one, its environment, `arguments`.
+    pub(crate) fn load(file: Option<&Path>, arguments: &[(String, String)]) -> Result<Self, ConfigError> {
+        Self::layered(file, std::env::vars_os(), arguments)
+    }
+
+    fn layered(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        arguments: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
+        let document = match file {
+            None => Document { name: Path::new(EMBEDDED_NAME).into(), text: EMBEDDED.into() },
+            Some(file) => {
+                let unreadable = |source| ConfigError::Unreadable { file: file.into(), source };
+                Document { name: file.into(), text: text_of(file).map_err(unreadable)? }
+            }
+        };
+        let wrong = |problems| ConfigError::Wrong { file: file.map(Path::to_owned), problems };
+        let (environment, mut problems) = layers::environment(variables.into_iter());
+        let layers = Layers { file: Some(document), environment, arguments: arguments.to_vec() };
+        let (merged, places) = match layers::merge(DEFAULTS, &layers) {
+            Ok(merged) => merged,
+            Err(more) => {
+                problems.extend(more);
+                return Err(wrong(problems));
+            }
+        };
+        let reading = Reading::new(places);
+        let config = read(&reading, merged, file);
+        problems.extend(reading.into_problems());
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(wrong(problems)),
+        }
+    }
+
+    /// The file that holds our key.
+    pub(crate) fn identity_file(&self) -> PathBuf {
+        self.network.identity.clone().unwrap_or_else(|| self.node.data_dir.join("identity"))
+    }
+
+    /// The folder of the log files.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.log.dir.clone().unwrap_or_else(|| self.node.data_dir.join("log"))
+    }
+}
+
+fn text_of(file: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(LARGEST_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {LARGEST_FILE_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+/// Reads every section; all of them before any `?`, so that nothing wrong is left unsaid.
+fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Option<Config> {
+    let mut root = reading.root(merged);
+    let node = Node::read(root.section("node"));
+    let network = Network::read(root.section("network"));
+    let (model, server) = (root.section("model"), root.section("server"));
+    let announce = Announce::read(root.section("announce"));
+    let admin = Admin::read(root.section("admin"));
+    let log = Log::read(root.section("log"));
+    let supervisor = Supervisor::read(root.section("supervisor"));
+    let debug = Debug::read(root.section("debug"));
+    let serving = match (reading.given("model"), reading.given("server")) {
+        (true, true) => {
+            let model = Model::read(model);
+            let server = Server::read(server, model.as_ref().map(|model| model.num_blocks));
+            model.zip(server).map(|(model, server)| Some(Serving { model, server }))
+        }
+        (model_given, server_given) => {
+            if server_given {
+                reading.wrong("model", "is missing, but there is a [server]", "say which model it serves");
+                Server::read(server, None);
+            } else {
+                server.forget();
+            }
+            if model_given {
+                reading.wrong("server", "is missing, but there is a [model]", "say which blocks are served");
+                Model::read(model);
+            } else {
+                model.forget();
+            }
+            Some(None)
+        }
+    };
+    Some(Config {
+        file: file.map(Path::to_owned),
+        node: node?,
+        network: network?,
+        serving: serving?,
+        announce: announce?,
+        admin: admin?,
+        log: log?,
+        supervisor: supervisor?,
+        debug: debug?,
+    })
+}

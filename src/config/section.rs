@@ -1,0 +1,286 @@
+//! Reading the merged config: every value is taken once, by its key and a parser, and whatever is
+//! wrong is noted and not thrown, so that the operator sees all of it at once.
+//!
+//! A new key is one `take` and one field; a key that nobody takes is an error by itself.
+
+use std::cell::RefCell;
+
+use ::config::{Value, ValueKind};
+
+use super::layers::{Places, join};
+use super::problem::{Origin, Problem};
+
+/// The longest edit distance at which another key is offered as the one that was meant.
+const NEAREST_DISTANCE: usize = 4;
+
+/// What a parser gives back: the value, or everything that is wrong with it.
+pub(super) type Parsed<T> = Result<T, Vec<Problem>>;
+
+/// One reading of a merged config.
+#[derive(Debug)]
+pub(super) struct Reading {
+    places: Places,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Reading {
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, problems: RefCell::default() }
+    }
+
+    /// The section that holds all others.
+    pub(super) fn root(&self, merged: Value) -> Section<'_> {
+        Section::new(self, String::new(), merged)
+    }
+
+    /// Whether the operator wrote this section or anything in it.
+    pub(super) fn given(&self, section: &str) -> bool {
+        self.places.given(section)
+    }
+
+    /// Notes a problem with a key.
+    pub(super) fn wrong(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let section = key.rsplit_once('.').map_or("", |(section, _)| section);
+        let written = |key| self.places.get(key).filter(|origin| **origin != Origin::Defaults);
+        let origin = written(key).or_else(|| written(section)).cloned();
+        self.problems.borrow_mut().push(Problem {
+            origin,
+            key: key.into(),
+            what: what.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    /// Everything that was noted, by place.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort();
+        problems
+    }
+}
+
+/// A table of the config while it is read. When it is dropped, the keys that nobody took are noted
+/// as unknown: take all of them before anything returns early.
+#[derive(Debug)]
+pub(super) struct Section<'r> {
+    reading: &'r Reading,
+    path: String,
+    values: ::config::Map<String, Value>,
+    known: Vec<String>,
+    /// Something else stood in the table's place: that its keys are missing need not be said too.
+    broken: bool,
+}
+
+impl<'r> Section<'r> {
+    fn new(reading: &'r Reading, path: String, value: Value) -> Self {
+        let (values, broken) = match value.kind {
+            ValueKind::Table(values) => (values, false),
+            ValueKind::Nil => (::config::Map::new(), false),
+            kind => {
+                reading.wrong(&path, format!("is {}", kind_name(&kind)), "expected a table of keys");
+                (::config::Map::new(), true)
+            }
+        };
+        Self { reading, path, values, known: Vec::new(), broken }
+    }
+
+    /// A key that must be there, in the defaults if nowhere else.
+    pub(super) fn take<T>(&mut self, key: &str, parse: impl FnOnce(&Entry) -> Parsed<T>) -> Option<T> {
+        let known = self.optional(key, parse)?;
+        if known.is_none() && !self.broken {
+            self.wrong(key, "is missing", "");
+        }
+        known
+    }
+
+    /// A key that may be absent: `Some(None)` then, and `None` only if it is wrong.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&Entry) -> Parsed<T>,
+    ) -> Option<Option<T>> {
+        self.known.push(key.to_owned());
+        let Some(value) = self.values.remove(key) else { return Some(None) };
+        let path = join(&self.path, key);
+        let origin = self.reading.places.get(&path).cloned().unwrap_or(Origin::Defaults);
+        let items = match &value.kind {
+            ValueKind::Array(items) => items.len(),
+            _ => 0,
+        };
+        let places = (0..items)
+            .map(|index| {
+                self.reading.places.get(&format!("{path}[{index}]")).cloned().unwrap_or(origin.clone())
+            })
+            .collect();
+        match parse(&Entry { path, origin, value, places }) {
+            Ok(parsed) => Some(Some(parsed)),
+            Err(problems) => {
+                self.reading.problems.borrow_mut().extend(problems);
+                None
+            }
+        }
+    }
+
+    /// A section inside this one; empty if nobody wrote it.
+    pub(super) fn section(&mut self, key: &str) -> Section<'r> {
+        self.known.push(key.to_owned());
+        let value = self.values.remove(key).unwrap_or_else(|| Value::new(None, ValueKind::Nil));
+        Section::new(self.reading, join(&self.path, key), value)
+    }
+
+    /// Notes a problem with a key of this section.
+    pub(super) fn wrong(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        self.reading.wrong(&join(&self.path, key), what, remedy);
+    }
+
+    /// Drops the section unread: what stands in it does not matter.
+    pub(super) fn forget(mut self) {
+        self.values.clear();
+    }
+
+    fn nearest(&self, key: &str) -> Option<&str> {
+        let distance = |known: &&str| strsim::damerau_levenshtein(known, key);
+        let near = self.known.iter().map(String::as_str).min_by_key(distance)?;
+        (distance(&near) <= NEAREST_DISTANCE.min(key.len().max(2) - 1)).then_some(near)
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        for key in self.values.keys() {
+            let remedy = match self.nearest(key) {
+                Some(near) => format!("did you mean `{}`?", join(&self.path, near)),
+                None => format!("known here: {}", self.known.join(", ")),
+            };
+            self.wrong(key, "is not a known key", remedy);
+        }
+    }
+}
+
+/// One value with its key and the place where it was written.
+#[derive(Debug)]
+pub(super) struct Entry {
+    path: String,
+    origin: Origin,
+    value: Value,
+    places: Vec<Origin>,
+}
+
+impl Entry {
+    /// What a parser returns for this entry if it is wrong.
+    pub(super) fn wrong<T>(&self, what: impl Into<String>, remedy: impl Into<String>) -> Parsed<T> {
+        Err(vec![Problem {
+            origin: Some(self.origin.clone()),
+            key: self.path.clone(),
+            what: what.into(),
+            remedy: remedy.into(),
+        }])
+    }
+
+    /// A string. From the environment and `--set` the text is taken as it is, or in TOML's quotes.
+    pub(super) fn text(&self) -> Parsed<String> {
+        match &self.value.kind {
+            ValueKind::String(text) if self.origin.is_text() && text.starts_with(['"', '\'']) => {
+                match toml_value(text) {
+                    Some(toml::Value::String(unquoted)) => Ok(unquoted),
+                    _ => Ok(text.clone()),
+                }
+            }
+            ValueKind::String(text) => Ok(text.clone()),
+            _ => self.unexpected("a string in quotes"),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self) -> Parsed<i64> {
+        let expected = "a whole number";
+        match &self.value.kind {
+            ValueKind::I64(number) => Ok(*number),
+            ValueKind::String(text) if self.origin.is_text() => {
+                text.trim().parse().or_else(|_| self.unexpected(expected))
+            }
+            _ => self.unexpected(expected),
+        }
+    }
+
+    /// A number; a whole one will do.
+    pub(super) fn float(&self) -> Parsed<f64> {
+        let expected = "a number";
+        match &self.value.kind {
+            ValueKind::Float(number) => Ok(*number),
+            // The operator means the same by 3 and 3.0; what goes on the wire is a double either way.
+            ValueKind::I64(number) => Ok(*number as f64),
+            ValueKind::String(text) if self.origin.is_text() => {
+                text.trim().parse().or_else(|_| self.unexpected(expected))
+            }
+            _ => self.unexpected(expected),
+        }
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self) -> Parsed<bool> {
+        let expected = "true or false";
+        match &self.value.kind {
+            ValueKind::Boolean(yes) => Ok(*yes),
+            ValueKind::String(text) if self.origin.is_text() => {
+                text.trim().parse().or_else(|_| self.unexpected(expected))
+            }
+            _ => self.unexpected(expected),
+        }
+    }
+
+    /// The items of an array. In the environment and in `--set`: a TOML array, or items with commas
+    /// between them; an empty text is an empty array.
+    pub(super) fn items(&self) -> Parsed<Vec<Entry>> {
+        let item = |index: usize, value: Value| Entry {
+            path: format!("{}[{index}]", self.path),
+            origin: self.places.get(index).unwrap_or(&self.origin).clone(),
+            value,
+            places: Vec::new(),
+        };
+        let items: Vec<Value> = match &self.value.kind {
+            ValueKind::Array(items) => items.clone(),
+            ValueKind::String(text) if self.origin.is_text() && text.trim_start().starts_with('[') => {
+                match toml_value(text) {
+                    Some(toml::Value::Array(items)) => items.into_iter().map(plain).collect(),
+                    _ => return self.wrong("is not a TOML array", "write it as ['a', 'b'] or a,b"),
+                }
+            }
+            ValueKind::String(text) if self.origin.is_text() => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                items.map(|item| Value::new(None, item)).collect()
+            }
+            _ => return self.unexpected("an array of strings"),
+        };
+        Ok(items.into_iter().enumerate().map(|(index, value)| item(index, value)).collect())
+    }
+
+    fn unexpected<T>(&self, expected: &str) -> Parsed<T> {
+        self.wrong(format!("is {}", kind_name(&self.value.kind)), format!("expected {expected}"))
+    }
+}
+
+fn toml_value(text: &str) -> Option<toml::Value> {
+    toml::from_str::<toml::Table>(&format!("value = {}", text.trim())).ok()?.remove("value")
+}
+
+fn plain(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::new(None, text),
+        other => Value::new(None, other.to_string()),
+    }
+}
+
+fn kind_name(kind: &ValueKind) -> String {
+    match kind {
+        ValueKind::Nil => "empty".into(),
+        ValueKind::Boolean(yes) => format!("{yes}"),
+        ValueKind::Float(number) => format!("the number {number}"),
+        ValueKind::String(text) => format!("the text {text:?}"),
+        ValueKind::Table(_) => "a table".into(),
+        ValueKind::Array(_) => "an array".into(),
+        ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+            format!("the number {kind}")
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Layers, types, and what a wrong config is told.
+
+use std::time::Duration;
+
+use petald_actors::supervisor::ChildSettings;
+
+use super::*;
+
+/// Loads a file with this text, environment and `--set`.
+fn load(text: &str, variables: &[(&str, &str)], arguments: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("petald.toml");
+    std::fs::write(&file, text).unwrap();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let arguments: Vec<_> =
+        arguments.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    Config::layered(Some(&file), variables, &arguments)
+}
+
+/// The complaints about a config, each without the folder of the file.
+fn complaints(text: &str, variables: &[(&str, &str)], arguments: &[(&str, &str)]) -> Vec<String> {
+    match load(text, variables, arguments) {
+        Err(ConfigError::Wrong { problems, .. }) => {
+            let line = |problem: &problem::Problem| {
+                let line = problem.to_string();
+                line.rsplit_once("/petald.toml:").map_or(line.clone(), |(_, rest)| rest.to_owned())
+            };
+            problems.iter().map(line).collect()
+        }
+        other => panic!("expected complaints, got {other:?}"),
+    }
+}
+
+const SEED: &str = "[network]\nswarm = \"seed\"\n";
+const MODEL: &str = "[network]\nswarm = \"seed\"\n[model]\ndht_prefix = \"m\"\nnum_blocks = 8\n";
+
+#[test]
+fn the_configs_of_the_house_load() {
+    for (file, swarm, state) in [
+        ("config/local.toml", Swarm::Seed, State::Online),
+        ("config/petals.toml", Swarm::Join, State::Auto),
+        ("config/kwaai.toml", Swarm::Join, State::Auto),
+    ] {
+        let config =
+            Config::layered(Some(Path::new(file)), [], &[]).unwrap_or_else(|e| panic!("{file}: {e}"));
+        assert_eq!(config.network.swarm, swarm, "{file}");
+        assert_eq!(config.serving.unwrap().server.state, state, "{file}");
+    }
+}
+
+#[test]
+fn without_a_file_it_seeds_a_swarm_on_loopback() {
+    let config = Config::layered(None, [], &[]).unwrap();
+    assert_eq!(config.network.swarm, Swarm::Seed);
+    assert_eq!(config.network.listen[0].to_string(), "/ip4/127.0.0.1/tcp/31337");
+    assert_eq!(config.identity_file(), Path::new("petald-data/local/identity"));
+    assert_eq!(config.log_dir(), Path::new("petald-data/local/log"));
+    let serving = config.serving.unwrap();
+    assert_eq!(serving.server.blocks.to_string(), "0:8");
+    assert_eq!(serving.server.version, concat!("petald-", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_file_with_neither_model_nor_server_is_a_bootstrap() {
+    assert!(load(SEED, &[], &[]).unwrap().serving.is_none());
+}
+
+#[test]
+fn later_layers_win() {
+    let text = "[network]\nswarm = \"seed\"\n[announce]\nperiod = \"10s\"\nttl = \"100s\"\n[log]\nkeep = 3\n";
+    let variables =
+        [("PETALD__ANNOUNCE__PERIOD", "20s"), ("PETALD__LOG__KEEP", "4"), ("OTHER__LOG__KEEP", "9")];
+    let config = load(text, &variables, &[("log.keep", "5")]).unwrap();
+    assert_eq!(config.announce.period, Duration::from_secs(20));
+    assert_eq!(config.announce.ttl, Duration::from_secs(100));
+    assert_eq!(config.log.keep.get(), 5);
+}
+
+#[test]
+fn text_layers_take_their_type_from_the_key() {
+    let two = ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0"];
+    for listen in ["/ip4/127.0.0.1/tcp/0, /ip6/::1/tcp/0", r#"["/ip4/127.0.0.1/tcp/0", '/ip6/::1/tcp/0']"#] {
+        for config in [
+            load(SEED, &[("PETALD__NETWORK__LISTEN", listen)], &[]).unwrap(),
+            load(SEED, &[], &[("network.listen", listen)]).unwrap(),
+        ] {
+            let listen: Vec<_> = config.network.listen.iter().map(ToString::to_string).collect();
+            assert_eq!(listen, two);
+        }
+    }
+    let variables = [
+        ("PETALD__NODE__PUBLIC_NAME", "123"),
+        ("PETALD__NETWORK__PRIVATE_ADDRESSES", "true"),
+        ("PETALD__SERVER__THROUGHPUT", "3"),
+        ("PETALD__SUPERVISOR__SERVER_INFO__BACKOFF_MIN", "200ms"),
+    ];
+    let config = load(MODEL, &variables, &[("server.blocks", "0:1"), ("node.data_dir", "'a b'")]).unwrap();
+    assert_eq!(config.node.public_name.as_deref(), Some("123"));
+    assert_eq!(config.node.data_dir, Path::new("a b"));
+    assert!(config.network.private_addresses);
+    assert_eq!(config.serving.unwrap().server.throughput.get(), 3.0);
+    assert_eq!(config.supervisor.of("server_info").backoff.first, Duration::from_millis(200));
+    assert_eq!(config.supervisor.of("network"), ChildSettings::default());
+}
+
+#[test]
+fn a_whole_throughput_is_a_float_too() {
+    let config = load(&format!("{MODEL}[server]\nblocks = \"2:8\"\nthroughput = 3\n"), &[], &[]).unwrap();
+    assert_eq!(config.serving.unwrap().server.throughput.get(), 3.0);
+}
+
+#[test]
+fn every_error_is_told_at_once_with_its_line() {
+    let text = r#"[network]
+lisen = ["/ip4/127.0.0.1/tcp/0"]
+listen = [
+    "/ip4/127.0.0.1/tcp/0",
+    "nonsense",
+    "/ip4/127.0.0.1/udp/1/quic-v1",
+]
+initial_peers = ["/ip4/127.0.0.1/tcp/31337"]
+max_connections = "many"
+
+[announce]
+period = 60
+
+[model]
+dht_prefix = "a.b"
+num_blocks = 0
+
+[server]
+blocks = "8:0"
+throughput = nan
+version = "kwaai-1.0"
+"#;
+    let complaints = complaints(text, &[("PETALD__LOG__FORMAT", "xml")], &[("admin.listen", "0.0.0.0:1")]);
+    let expected = [
+        "2: network.lisen: is not a known key; did you mean `network.listen`?",
+        "5: network.listen[1]: \"nonsense\" is not a multiaddress",
+        "6: network.listen[2]: cannot listen on /ip4/127.0.0.1/udp/1/quic-v1",
+        "8: network.initial_peers[0]: /ip4/127.0.0.1/tcp/31337 lacks the peer's id",
+        "9: network.max_connections: is the text \"many\"; expected a whole number",
+        "12: announce.period: is a duration without quotes and unit",
+        "15: model.dht_prefix: ",
+        "16: model.num_blocks: 0 is out of range",
+        "19: server.blocks: 8:0 is no range",
+        "20: server.throughput: NaN is not a finite number",
+        "21: server.version: \"kwaai-1.0\" claims to be",
+        "PETALD__LOG__FORMAT: log.format: \"xml\" is not known here; expected \"text\" or \"json\"",
+        "--set: admin.listen: 0.0.0.0:1 is not a loopback address",
+    ];
+    for (complaint, expected) in complaints.iter().zip(expected) {
+        assert!(complaint.starts_with(expected), "{complaint:?} instead of {expected:?}");
+    }
+    assert_eq!(complaints.len(), expected.len(), "{complaints:#?}");
+}
+
+#[test]
+fn one_wrong_value_is_one_complaint() {
+    let server = format!("{MODEL}[server]\nblocks = \"0:8\"\n");
+    for (text, expected) in [
+        ("", "network.initial_peers: is empty, so there is no swarm to join"),
+        ("[network]\nswarm = \"jion\"", "2: network.swarm: \"jion\" is not known here; expected \"join\" or"),
+        ("[network]\nswarm = \"seed\"\nlisten = []", "3: network.listen: is empty"),
+        ("[network]\nswarm = \"seed\"\nlisten = \"/ip4/1.2.3.4/tcp/1\"", "3: network.listen: is the text"),
+        (
+            "[network]\nswarm = \"seed\"\nannounce = [\"/ip4/0.0.0.0/tcp/1\"]",
+            "3: network.announce[0]: nobody",
+        ),
+        (
+            "[network]\nswarm = \"seed\"\nlisten = [\"/ip4/1.2.3.4/tcp/1\", \"/ip4/1.2.3.4/tcp/1\"]",
+            "3: network.listen[1]: is there twice",
+        ),
+        (
+            "[network]\nswarm = \"seed\"\nmax_connections = 2\nmax_connections_per_peer = 3",
+            "4: network.max_connections_per_peer: 3 is more than",
+        ),
+        ("network = 3", "1: network: is the number 3; expected a table of keys"),
+        (
+            "[netwrok]\nswarm = \"seed\"\n[network]\nswarm = \"seed\"",
+            "1: netwrok: is not a known key; did you mean `n",
+        ),
+        (&format!("{SEED}[announce]\nttl = \"179s\""), "4: announce.ttl: 2m 59s leaves no margin"),
+        (
+            &format!("{SEED}[announce]\nperiod = \"5 parsecs\""),
+            "4: announce.period: \"5 parsecs\" is not a dur",
+        ),
+        (&format!("{SEED}[announce]\nperiod = \"0s\""), "4: announce.period: is no time at all"),
+        (&format!("{SEED}[announce]\nttl = \"3years\""), "4: announce.ttl: is more than a year"),
+        (&format!("{SEED}[log]\nlevel = \"inof\""), "4: log.level: \"inof\" is not a level"),
+        (
+            &format!("{SEED}[log]\nconsole = \"petald=lots\""),
+            "4: log.console: \"petald=lots\" is not a filter",
+        ),
+        (&format!("{SEED}[log]\nkeep = 0"), "4: log.keep: 0 is out of range"),
+        (&format!("{SEED}[log]\nrotation = 1"), "4: log.rotation: is the number 1; expected a string"),
+        (&format!("{SEED}[admin]\nlisten = \"unix:\""), "4: admin.listen: names no socket"),
+        (
+            &format!("{SEED}[admin]\nlisten = \"localhost\""),
+            "4: admin.listen: \"localhost\" is not an address",
+        ),
+        (
+            &format!("{SEED}[debug]\ncrash_endpoint = 1"),
+            "4: debug.crash_endpoint: is the number 1; expected true",
+        ),
+        (
+            &format!("{SEED}[supervisor.dth]\n"),
+            "3: supervisor.dth: is not a known key; did you mean `supervisor.dht",
+        ),
+        (
+            &format!("{SEED}[supervisor.dht]\nbackoff_min = \"1s\""),
+            "4: supervisor.dht.backoff_min: keeps a crashed",
+        ),
+        (
+            &format!("{SEED}[supervisor.dht]\nbackoff_max = \"1ms\""),
+            "4: supervisor.dht.backoff_max: is below",
+        ),
+        (
+            &format!("{SEED}[supervisor.dht]\nbackoff_max = \"1m\""),
+            "4: supervisor.dht.backoff_max: the supervisor",
+        ),
+        (&format!("{SEED}[supervisor]\nbackoff_max = \"1m\""), "4: supervisor.backoff_max: the supervisor"),
+        (&format!("{SEED}[supervisor]\nprobe_period = \"1\""), "4: supervisor.probe_period: \"1\" is not a"),
+        (&format!("{SEED}[server]\nblocks = \"0:1\""), "model: is missing, but there is a [server]"),
+        (MODEL, "server: is missing, but there is a [model]"),
+        (&format!("{MODEL}[server]\n"), "6: server.blocks: is missing"),
+        (
+            &format!("{MODEL}[server]\nblocks = \"0:9\""),
+            "7: server.blocks: \"0:9\" reaches beyond the model's 8",
+        ),
+        (&format!("{server}state = \"offline\""), "8: server.state: \"offline\" is not known here"),
+        (
+            &format!("{server}throughput = \"1.0\""),
+            "8: server.throughput: is the text \"1.0\"; expected a number",
+        ),
+        (&format!("{server}forward_rps = -1.0"), "8: server.forward_rps: -1 is not a finite"),
+        (&format!("{server}cache_tokens_left = -1"), "8: server.cache_tokens_left: -1 is below 0"),
+        (&format!("{server}adapters = [1]"), "8: server.adapters[0]: is the number 1"),
+        (&format!("{server}torch_dtype = \"\""), "8: server.torch_dtype: is empty"),
+    ] {
+        let complaints = complaints(text, &[], &[]);
+        assert_eq!(complaints.len(), 1, "{text}\n{complaints:#?}");
+        assert!(complaints[0].starts_with(expected), "{text}\n{complaints:#?}\ninstead of {expected}");
+    }
+}
+
+#[test]
+fn unknown_variables_and_arguments_are_errors() {
+    let variables = [("PETALD__NETWORK__LISEN", "x"), ("PETALD__", "y")];
+    let complaints = complaints(SEED, &variables, &[("nodes", "z")]);
+    assert!(
+        complaints.iter().any(|c| c.starts_with("PETALD__NETWORK__LISEN: network.lisen: ")),
+        "{complaints:?}"
+    );
+    assert!(
+        complaints.iter().any(|c| c.starts_with("--set: nodes: is not a known key; did you mean `node`"))
+    );
+    assert_eq!(complaints.len(), 3, "{complaints:?}");
+}
+
+#[test]
+fn broken_toml_is_told_with_its_lines() {
+    let complaints = complaints("[network]\nswarm = \nlisten = [\"a\"]\nswarm = \"seed\"\nx = @\n", &[], &[]);
+    assert!(complaints.iter().all(|complaint| complaint.contains(": is not valid TOML: ")), "{complaints:?}");
+    assert!(complaints[0].starts_with("2: "), "{complaints:?}");
+    assert!(complaints.len() > 1, "{complaints:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::layered(Some(Path::new("no/such/file.toml")), [], &[]).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read the config file no/such/file.toml: "), "{error}");
+}

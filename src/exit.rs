@@ -1,0 +1,70 @@
+//! How the process ends: the operator's contract, in the numbers of `sysexits.h`.
+
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+use crate::data_dir::DataDirError;
+use crate::identity::IdentityError;
+use crate::logging::LoggingError;
+
+/// An exit code and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done; for `run`: every actor was drained.
+    Done = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// `check` found something that does not work.
+    Unavailable = 69,
+    /// The root supervisor gave up.
+    GaveUp = 70,
+    /// A file or a socket could not be used.
+    Io = 74,
+    /// Another petald holds the data folder.
+    InUse = 75,
+    /// The config is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The code for an error, wherever it stands in the chain.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        let code = |cause: &(dyn std::error::Error + 'static)| {
+            if cause.is::<ConfigError>() {
+                return Some(Self::Config);
+            }
+            match cause.downcast_ref::<DataDirError>() {
+                Some(DataDirError::InUse { .. }) => return Some(Self::InUse),
+                Some(DataDirError::Io { .. }) => return Some(Self::Io),
+                None => {}
+            }
+            let io =
+                cause.is::<IdentityError>() || cause.is::<LoggingError>() || cause.is::<std::io::Error>();
+            io.then_some(Self::Io)
+        };
+        error.chain().find_map(code).unwrap_or(Self::GaveUp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn the_first_known_cause_decides() {
+        let in_use = DataDirError::InUse { folder: "x".into(), holder: None };
+        assert_eq!(Exit::of(&Err::<(), _>(in_use).context("cannot start").unwrap_err()), Exit::InUse);
+        let unreadable = ConfigError::Unreadable { file: "x".into(), source: std::io::Error::other("no") };
+        assert_eq!(Exit::of(&unreadable.into()), Exit::Config);
+        assert_eq!(Exit::of(&anyhow::anyhow!("something else")), Exit::GaveUp);
+    }
+}

@@ -1,0 +1,43 @@
+//! What must be there before the first actor, in the order in which it is needed.
+
+use hivemind_proto::dht::DhtId;
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::identity::Identity;
+use crate::logging::Logging;
+
+/// Everything that the tree is built on. Dropped last: it holds the data folder and the log.
+#[derive(Debug)]
+pub(crate) struct Foundation {
+    /// The operator's will.
+    pub(crate) config: Config,
+    /// Our key.
+    pub(crate) identity: Identity,
+    /// Our place in hivemind's DHT.
+    pub(crate) node_id: DhtId,
+    /// The pool of threads, for what must not wait for the actors' arbiter: the swarm above all.
+    pub(crate) pool: tokio::runtime::Handle,
+    /// Held until the end.
+    pub(crate) data_dir: DataDir,
+    /// Written out at the very end.
+    _logging: Logging,
+}
+
+impl Foundation {
+    /// Takes the data folder first, so that a second petald disturbs nothing of the first. Within a runtime only.
+    pub(crate) fn lay(config: Config) -> anyhow::Result<Self> {
+        let data_dir = DataDir::open(&config.node.data_dir)?;
+        let logging = Logging::start(&config.log, &config.log_dir())?;
+        let identity = Identity::load_or_create(&config.identity_file())?;
+        let node_id = data_dir.node_id()?;
+        let file = config.file.as_deref().map_or("embedded".into(), |file| file.display().to_string());
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, peer_id = %identity.peer_id(), %node_id, config = file, "petald starts");
+        if let Some(exposure) = identity.exposure() {
+            tracing::warn!(exposure, "identity file is not private");
+        }
+        let pool = tokio::runtime::Handle::current();
+        Ok(Self { config, identity, node_id, pool, data_dir, _logging: logging })
+    }
+}
