@@ -18,6 +18,7 @@ mod bad_input;
 mod crashes;
 mod joins_a_swarm;
 mod lifecycle;
+mod p2pd_calls;
 mod peers_alone;
 mod python_joins;
 mod rpc_info;

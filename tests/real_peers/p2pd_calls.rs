@@ -1,4 +1,4 @@
-//! Unary calls between a bare p2pd and our network actor, in both directions.
+//! Unary calls between a bare p2pd and us, in both directions.
 
 use std::{
     sync::{
@@ -55,7 +55,9 @@ async fn we_call_p2pd() {
     )
     .await;
     node.handle.connect(p2pd.peer_id, p2pd.addresses.clone(), CALL_LIMIT).await.unwrap();
-    let call = async |handler: &str, data: Vec<u8>| node.handle.call(p2pd.peer_id, &name(handler), data, CALL_LIMIT).await;
+    let call = async |handler: &str, data: Vec<u8>| {
+        node.handle.call(p2pd.peer_id, &name(handler), data, CALL_LIMIT).await
+    };
 
     for data in sizes() {
         assert!(call(ECHO, data.clone()).await.unwrap() == data, "an echo of {} bytes", data.len());
@@ -114,7 +116,11 @@ async fn p2pd_calls_us() {
     p2pd.connect(node.peer_id, &node.addresses).await.unwrap();
 
     for data in sizes() {
-        assert!(p2pd.call(node.peer_id, ECHO, data.clone()).await.unwrap() == data, "an echo of {} bytes", data.len());
+        assert!(
+            p2pd.call(node.peer_id, ECHO, data.clone()).await.unwrap() == data,
+            "an echo of {} bytes",
+            data.len()
+        );
     }
     // Twice: the second negotiation is lazy, its data in the packet of its name.
     for _ in 0..2 {
@@ -122,7 +128,10 @@ async fn p2pd_calls_us() {
         assert_eq!(raised, Err(CallFailed::Handler(RAISED.into())));
     }
     let unknown = p2pd.call(node.peer_id, UNKNOWN, vec![1]).await;
-    assert!(matches!(&unknown, Err(CallFailed::Daemon(text)) if text.contains("not supported")), "{unknown:?}");
+    assert!(
+        matches!(&unknown, Err(CallFailed::Daemon(text)) if text.contains("not supported")),
+        "{unknown:?}"
+    );
 
     let call_id = p2pd.begin_call(node.peer_id, SILENT);
     let call = within(CALL_LIMIT, "the call arrives", arrivals.recv()).await.unwrap();
