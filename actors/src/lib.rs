@@ -4,4 +4,6 @@
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
 pub mod admin;
+pub mod clock;
+pub mod server_info;
 pub mod supervisor;
