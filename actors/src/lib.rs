@@ -1,1 +1,6 @@
-//! Actors.
+//! What lives in petald: the supervisor, and one folder for each actor that it keeps alive.
+//!
+//! An actor imports another actor's messages, never its insides. Nothing here knows the command line or a config
+//! file: each actor defines a `Settings` struct, and the program fills it.
+
+pub mod supervisor;
