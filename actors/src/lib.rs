@@ -3,4 +3,5 @@
 //! An actor imports another actor's messages, never its insides. Nothing here knows the command line or a config
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
+pub mod network;
 pub mod supervisor;
