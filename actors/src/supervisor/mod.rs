@@ -14,6 +14,8 @@ mod policy;
 mod settings;
 mod slot;
 mod status;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use backoff::{Backoff, BackoffError, LONGEST_FIRST_DELAY};

@@ -9,8 +9,8 @@ mod deadlines;
 mod failure;
 mod order;
 mod snapshot;
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::VecDeque, time::Duration};
 
