@@ -74,6 +74,11 @@ impl FrameReader {
         self.limit
     }
 
+    /// Whether the message that is being read says that it is longer than the bound.
+    pub(super) fn is_oversized(&self) -> bool {
+        self.complete && self.length > self.limit
+    }
+
     /// What the message holds of the budget.
     pub(super) fn into_reservation(self) -> Option<Reservation> {
         self.reservation

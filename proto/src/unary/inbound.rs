@@ -51,13 +51,10 @@ impl Host {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let cells = &self.registry.cells;
-        let request = self.request(&mut io, handler);
-        match within(self.settings.read_deadline, request).await {
-            Err(_) => count(&cells.deadline),
-            Ok(Request::Closed) => {}
-            Ok(Request::Refused(id, text)) => self.refuse(&mut io, id, &text).await,
-            Ok(Request::Queued(id, answer)) => self.answer(&mut io, id, answer).await,
+        match self.request(&mut io, handler).await {
+            Request::Closed => {}
+            Request::Refused(id, text) => self.refuse(&mut io, id, &text).await,
+            Request::Queued(id, answer) => self.answer(&mut io, id, answer).await,
         }
     }
 
@@ -79,7 +76,13 @@ impl Host {
         let limit = self.settings.max_message_bytes;
         let cells = &self.registry.cells;
         let mut reader = FrameReader::new(limit, Some(self.registry.budget.reserve()));
-        let body = match poll_fn(|cx| reader.poll_read(io, cx)).await {
+        let read = within(self.settings.read_deadline, poll_fn(|cx| reader.poll_read(io, cx))).await;
+        let Ok(read) = read else {
+            // One that announced too much may never have sent enough to be told so.
+            count(if reader.is_oversized() { &cells.oversized } else { &cells.deadline });
+            return Request::Closed;
+        };
+        let body = match read {
             Ok(body) => body,
             Err(ReadError::TooLarge { bytes, id }) => {
                 count(&cells.oversized);
