@@ -214,7 +214,8 @@ impl Machine {
 
     fn ready(&mut self, id: usize, now: Moment) {
         let Phase::Starting { .. } = self.states[id].phase else { return };
-        let at = now.saturating_add(self.nodes[id].settings.probe_period);
+        // The first probe comes at once, so that a status never lacks the report of one that serves.
+        let at = now;
         let state = &mut self.states[id];
         state.phase = Phase::Serving { probe: ProbeState::Due { at } };
         state.serving_since = Some(now);
