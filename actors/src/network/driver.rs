@@ -55,6 +55,14 @@ pub(super) struct Pulse {
     pub(super) bound: bool,
 }
 
+impl Pulse {
+    /// How long the driver has not shown itself; not at all before its first time, since whether it
+    /// starts is seen by its readiness.
+    pub(super) fn silence(&self) -> Duration {
+        self.at.map_or(Duration::ZERO, |at| at.elapsed())
+    }
+}
+
 /// What a connected peer said about itself.
 #[derive(Debug)]
 struct Identity {
