@@ -16,6 +16,7 @@ mod addresses;
 mod dialer;
 mod driver;
 mod handle;
+mod listening;
 mod messages;
 mod swarm;
 #[cfg(test)]
