@@ -6,7 +6,8 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
-    identify, kad,
+    identify,
+    kad::{self, store::MemoryStore},
     swarm::{
         DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -300,9 +301,15 @@ impl Driver {
         let scope = self.settings.scope();
         let table = &mut self.swarm.behaviour_mut().kad;
         if kad {
-            let addresses = info.listen_addrs.iter().filter(|address| scope.allows(address));
-            for address in addresses.take(ADDRESSES_A_PEER) {
+            // What it says now replaces what it said before, so that it cannot fill the table with addresses.
+            let allowed = info.listen_addrs.iter().filter(|address| scope.allows(address));
+            let full = |address: &Multiaddr| address.clone().with_p2p(peer).ok();
+            let told: Vec<Multiaddr> = allowed.filter_map(full).take(ADDRESSES_A_PEER).collect();
+            for address in &told {
                 table.add_address(&peer, address.clone());
+            }
+            for address in known_addresses(table, peer).into_iter().filter(|known| !told.contains(known)) {
+                table.remove_address(&peer, &address);
             }
         } else {
             table.remove_peer(&peer);
@@ -357,6 +364,13 @@ impl Driver {
             calls: self.handle.registry().counters(),
         }
     }
+}
+
+/// The addresses of `peer` in the table.
+fn known_addresses(table: &mut kad::Behaviour<MemoryStore>, peer: PeerId) -> Vec<Multiaddr> {
+    let Some(bucket) = table.kbucket(peer) else { return Vec::new() };
+    let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
+    entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
 }
 
 /// Why a dial failed, in one line.
