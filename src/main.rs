@@ -6,7 +6,7 @@
 //! | [`config`] | the config, its layers, and what is wrong with it |
 //! | [`check`] | `petald check` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
-//! | [`identity`], [`data_dir`], [`durable`] | what outlives the process |
+//! | [`identity`], [`data_dir`] | what outlives the process |
 //! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
@@ -15,7 +15,6 @@ mod cli;
 mod config;
 mod daemon;
 mod data_dir;
-mod durable;
 mod exit;
 #[allow(dead_code, reason = "the tree of actors reads the rest")]
 mod foundation;

@@ -5,5 +5,6 @@
 
 pub mod admin;
 pub mod clock;
+pub mod durable;
 pub mod server_info;
 pub mod supervisor;
