@@ -14,8 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hivemind_proto::dht::DhtId;
-
-use crate::durable;
+use petald_actors::durable;
 
 /// A pid has at most 10 digits.
 const LARGEST_LOCK_BYTES: u64 = 32;

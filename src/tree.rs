@@ -95,7 +95,7 @@ fn swarm(
         supervisor::actor("bootstrap", &Slot::new(), patience("bootstrap"), build)
     };
     let server_info_child = {
-        let settings = server_info::Settings { offer: offer(config)? };
+        let settings = server_info::Settings::volatile(offer(config)?);
         let build = move |birth| ServerInfoStore::new(settings.clone(), birth);
         supervisor::actor("server_info", &server_info, patience("server_info"), build)
     };

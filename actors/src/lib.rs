@@ -8,6 +8,7 @@ pub mod announcer;
 pub mod bootstrap;
 pub mod clock;
 pub mod dht;
+pub mod durable;
 pub mod network;
 pub mod rpc_info;
 pub mod server_info;
