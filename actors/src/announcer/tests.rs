@@ -105,7 +105,7 @@ async fn a_change_is_announced_at_once_and_many_changes_once() {
     for tokens in 0..100 {
         let change =
             Change { state: Some(ServerState::Online), cache_tokens_left: Some(tokens), ..Change::default() };
-        server.store.send(Update { source: Source::Admin, change }).await.unwrap().unwrap();
+        server.store.send(Update { source: Source::Backend, change }).await.unwrap().unwrap();
     }
     sleep(Duration::from_secs(1)).await;
     let (info, _) = block(&members[0], 3, server.member.peer).await.unwrap();

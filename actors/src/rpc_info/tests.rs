@@ -89,7 +89,7 @@ async fn any_other_uid_is_an_error_that_names_it() {
 async fn a_change_is_told_at_once() {
     let (network, store, _) = served(Some(offer())).await;
     let change = Change { state: Some(ServerState::Online), cache_tokens_left: Some(7), ..Change::default() };
-    store.send(Update { source: Source::Admin, change }).await.unwrap().unwrap();
+    store.send(Update { source: Source::Backend, change }).await.unwrap().unwrap();
     let answer = ask(&network, uid("")).await.unwrap();
     assert_eq!((answer["state"].as_str(), answer["cache_tokens_available"].as_str()), ("2", "7"));
 }
