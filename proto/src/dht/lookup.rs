@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use libp2p::PeerId;
 
 use super::{
-    Contact, DhtId, Dictionary, FindResult, FoundValue, Item, Refusal, Subkey, dictionary, search::Search,
-    value,
+    Contact, DhtId, Dictionary, FindResult, FoundValue, Item, Refusal, Subkey, Tag, dictionary,
+    search::Search, value,
 };
 use crate::time::DhtTime;
 
@@ -165,6 +165,16 @@ fn fresh(value: FoundValue, now: DhtTime) -> Result<FreshValue, Refusal> {
 }
 
 impl Found {
+    /// What stands where a record with this tag belongs. A plain value in place of a dictionary counts: it keeps every
+    /// subkey out until it expires.
+    pub fn in_place_of(&self, tag: &Tag) -> Option<&Item> {
+        match (&self.value, tag) {
+            (Some(FreshValue::Plain(item)), _) => Some(item),
+            (_, Tag::Subkey(subkey)) => self.subkey(subkey),
+            (_, Tag::Plain | Tag::Dictionary) => None,
+        }
+    }
+
     /// The entry under `subkey`, if the key holds a dictionary with it.
     pub fn subkey(&self, subkey: &Subkey) -> Option<&Item> {
         match &self.value {

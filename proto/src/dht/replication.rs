@@ -8,7 +8,7 @@ use std::{
 
 use libp2p::PeerId;
 
-use super::{Contact, DhtId, Row, Tag};
+use super::{DhtId, Found, Item, Row, Tag};
 use crate::time::DhtTime;
 
 /// How many nodes are to hold each record.
@@ -59,6 +59,8 @@ pub struct RecordOutcome {
     pub failed: Vec<PeerId>,
     /// Whether we are one of the nodes that hold it.
     pub held_here: bool,
+    /// What stood in its place before: the freshest of what others, or we, held there.
+    pub found: Option<Item>,
 }
 
 /// What became of a store.
@@ -117,23 +119,22 @@ pub(super) struct Replication {
 }
 
 impl Replication {
-    /// Plans the first calls. `nearest` names the nodes that answered for each key; `own` is our place among them,
+    /// Plans the first calls. `located` is what the lookup of the keys brought; `own` is our place among the nodes,
     /// `None` for a client, which holds nothing.
-    pub(super) fn new(
-        records: Vec<Record>,
-        nearest: &HashMap<DhtId, Vec<Contact>>,
-        own: Option<DhtId>,
-    ) -> Self {
+    pub(super) fn new(records: Vec<Record>, located: &HashMap<DhtId, Found>, own: Option<DhtId>) -> Self {
         let mut alone = true;
         let progress = |record: Record| {
-            let peers = nearest.get(&record.key).map(Vec::as_slice).unwrap_or_default();
+            let located = located.get(&record.key);
+            let peers = located.map(|found| found.nearest.as_slice()).unwrap_or_default();
+            let found = located.and_then(|found| found.in_place_of(&record.tag)).cloned();
             alone &= peers.is_empty();
             let mut ranked: Vec<_> =
                 peers.iter().map(|c| (c.id.distance(&record.key), Candidate::Peer(c.peer))).collect();
             ranked.extend(own.map(|own| (own.distance(&record.key), Candidate::Ourselves)));
             ranked.sort_by_key(|(distance, _)| *distance);
             let candidates = ranked.into_iter().map(|(_, candidate)| candidate).collect();
-            Progress { record, candidates, outcome: RecordOutcome::default(), under_way: 0 }
+            let outcome = RecordOutcome { found, ..RecordOutcome::default() };
+            Progress { record, candidates, outcome, under_way: 0 }
         };
         let records = records.into_iter().map(progress).collect();
         Self { records, ready: VecDeque::new(), calls: 0, under_way: 0, alone }

@@ -1,13 +1,13 @@
 //! What the node is asked to do by its own side: pings, lookups, stores.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use libp2p::PeerId;
 
 use super::{CallFailure, Effect, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, serve};
 use crate::{
     dht::{
-        DhtId, Found, FreshValue, Held, Record, Request, Row, lookup::Lookup, replication::Replication,
+        Contact, DhtId, FreshValue, Held, Record, Request, Row, lookup::Lookup, replication::Replication,
         routing::BUCKET_SIZE,
     },
     time::DhtTime,
@@ -54,6 +54,20 @@ impl Node {
     /// Searches for every key: the freshest value, and the nodes nearest to it.
     pub fn lookup(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> TaskId {
         let lookup = self.search(keys, now);
+        let task = self.start(Work::Lookup(lookup), now);
+        self.advance(task, now);
+        task
+    }
+
+    /// The same search, but it begins with `first` and with nothing that we know: what is found is what `first` leads
+    /// to.
+    pub fn lookup_through(
+        &mut self,
+        first: Contact,
+        keys: impl IntoIterator<Item = DhtId>,
+        now: DhtTime,
+    ) -> TaskId {
+        let lookup = Lookup::new(keys, |_| vec![first]);
         let task = self.start(Work::Lookup(lookup), now);
         self.advance(task, now);
         task
@@ -133,9 +147,7 @@ impl Node {
             Work::Refresh(_) => return,
             Work::Lookup(lookup) => Outcome::Lookup(lookup.finish()),
             Work::Locate(lookup, records) => {
-                let nearest: HashMap<_, _> =
-                    lookup.finish().into_iter().map(|(key, Found { nearest, .. })| (key, nearest)).collect();
-                let replication = Replication::new(records, &nearest, self.sender());
+                let replication = Replication::new(records, &lookup.finish(), self.sender());
                 self.tasks
                     .insert(task, Task { deadline: now + TASK_DEADLINE, work: Work::Replicate(replication) });
                 return self.advance(task, now);

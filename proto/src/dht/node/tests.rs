@@ -428,3 +428,65 @@ fn stale_buckets_are_refreshed() {
     swarm.settle();
     assert!(swarm.calls_of("DHTProtocol.rpc_find") >= 4);
 }
+
+#[test]
+fn a_store_tells_what_stood_in_its_place() {
+    let (mut swarm, peers) = Swarm::of(8);
+    assert_eq!(swarm.store(peers[1], blocks(1)).records[0].found, None);
+    let mut forged = record("model.0", "me", 90.0);
+    forged.value = b"\xa1x"[..].into();
+    swarm.store(peers[2], vec![forged.clone()]);
+    let report = swarm.store(peers[1], blocks(1));
+    let found = report.records[0].found.as_ref().unwrap();
+    assert_eq!((&found.value, found.expiration), (&forged.value, forged.expiration));
+    assert!(!report.records[0].refused.is_empty());
+    // A plain value keeps every subkey out.
+    let plain = Record { tag: Tag::Plain, ..record("model.0", "", 95.0) };
+    swarm.store(peers[3], vec![plain.clone()]);
+    let report = swarm.store(peers[1], blocks(1));
+    assert_eq!(report.records[0].found.as_ref().unwrap().expiration, plain.expiration);
+}
+
+#[test]
+fn a_search_through_one_node_finds_only_what_that_node_leads_to() {
+    let (mut swarm, peers) = Swarm::of(10);
+    let island: Vec<PeerId> = (100..105).map(|seed| swarm.add(seed, false)).collect();
+    for peer in &island[1..] {
+        swarm.join(*peer, island[0]);
+    }
+    let visitor = swarm.add(200, false);
+    let now = swarm.now;
+    for peer in [peers[0], island[0]] {
+        swarm.with(visitor, |node| node.ping(peer, false, now));
+    }
+    let contact = |swarm: &Swarm, peer: PeerId| Contact { id: swarm.nodes[&peer].id(), peer };
+    let (here, there, deep) =
+        (contact(&swarm, peers[0]), contact(&swarm, island[0]), contact(&swarm, island[4]));
+    let mut leads = |first: Contact, to: Contact| match swarm
+        .with(visitor, |node| node.lookup_through(first, [to.id], now))
+    {
+        Outcome::Lookup(found) => found[&to.id].nearest.contains(&to),
+        other => panic!("{other:?}"),
+    };
+    assert!(leads(there, deep));
+    assert!(!leads(here, there) && !leads(here, deep) && !leads(there, here));
+}
+
+#[test]
+fn after_a_leap_of_time_nobody_is_left_out_for_longer() {
+    let (mut swarm, peers) = Swarm::of(3);
+    swarm.dead.insert(peers[2]);
+    swarm.find(peers[0], &[DhtId::of_text("k")]);
+    swarm.dead.clear();
+    // It was believed to be a year later than it is.
+    let back = DhtTime::from_unix(START - 31_536_000.0).unwrap();
+    swarm.now = back;
+    swarm.nodes.get_mut(&peers[0]).unwrap().time_leapt(back);
+    assert!(matches!(swarm.with(peers[0], |node| node.ping(peers[2], true, back)), Outcome::Ping(Ok(_))));
+    let found = swarm.find(peers[0], &[DhtId::of_text("k")]);
+    assert_eq!(found[&DhtId::of_text("k")].nearest.len(), 2);
+    let task = swarm.nodes.get_mut(&peers[0]).unwrap().lookup([DhtId::of_text("k")], back);
+    swarm.nodes.get_mut(&peers[0]).unwrap().tick(back + TASK_DEADLINE + Duration::from_secs(1));
+    swarm.settle();
+    assert!(swarm.done.contains_key(&(peers[0], task)));
+}
