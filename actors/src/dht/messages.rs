@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use actix::Message;
-use hivemind_proto::dht::{CallFailure, DhtId, Found, Pong, Record, StoreReport};
+use hivemind_proto::dht::{CallFailure, Contact, DhtId, Found, Pong, Record, StoreReport};
 use libp2p::PeerId;
 
 use super::KnownNodes;
+use crate::clock::SwarmClock;
 
 /// The actor was restarted while it worked on the request: what came of it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,25 @@ pub struct Lookup {
     pub keys: Vec<DhtId>,
 }
 
+/// The same search, but it begins with one node and with nothing else that we know: what is found is what that node
+/// leads to.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<HashMap<DhtId, Found>, Restarted>")]
+pub struct LookupThrough {
+    /// The node to begin with.
+    pub first: Contact,
+    /// The keys.
+    pub keys: Vec<DhtId>,
+}
+
+/// The nodes of the table: each answered or called us not long ago, and has not failed since.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Contact>")]
+pub struct Members {
+    /// The most that are wanted: those nearest to us.
+    pub most: usize,
+}
+
 /// Stores records at the nodes nearest to their keys.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<StoreReport, Restarted>")]
@@ -51,4 +71,6 @@ pub struct Member {
     pub id: DhtId,
     /// How many other nodes are known, whenever that changes.
     pub known: KnownNodes,
+    /// The time that the swarm goes by. Expirations are reckoned in it.
+    pub clock: SwarmClock,
 }

@@ -1,13 +1,19 @@
 //! The dht actor keeps this true: hivemind's DHT is answered, searched and written to, and its table is fresh.
 //!
 //! It drives [`hivemind_proto::dht::Node`]: carries its calls to the network, brings it the requests of others, and
-//! tells it the time. A restart loses what the node held for others and whom it knew; bootstrap, which stands below,
+//! tells it the time. That is swarm time: others' records expire by the clock of whoever stored them, so while most of
+//! the nodes that we know say that our clock is wrong, theirs counts, for what we store and for what we hold alike.
+//! To know, and to notice members that have gone while nobody searches, it pings a few of them each minute.
+//!
+//! A restart loses what the node held for others and whom it knew; bootstrap, which stands below,
 //! is rebuilt with it and fills the table again.
 //!
 //! Protocol facts: `hivemind/dht/protocol.py`, `hivemind/dht/node.py`; the call deadline is the original's
 //! `wait_timeout`.
 
 pub mod messages;
+mod survey;
+mod swarm_time;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -21,18 +27,24 @@ use futures::channel::oneshot;
 use hivemind_proto::{
     bare_name::HandlerName,
     dht::{
-        self, CallFailure, CallId, DhtId, Effect, FIND_HANDLER, InboundId, Node, Outcome, PING_HANDLER,
-        Request, Response, STORE_HANDLER, TaskId,
+        self, CallFailure, CallId, Contact, DhtId, Effect, FIND_HANDLER, InboundId, Node, Outcome,
+        PING_HANDLER, Request, Response, STORE_HANDLER, TaskId,
     },
+    time::{Clock, DhtTime},
     unary::InboundCall,
 };
 use libp2p::PeerId;
+use rand::{SeedableRng, rngs::SmallRng};
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
-use self::messages::{Lookup, Membership, Ping, Restarted, Store};
+use self::{
+    messages::{Lookup, LookupThrough, Members, Membership, Ping, Restarted, Store},
+    survey::Rounds,
+    swarm_time::{ClockStatus, Survey},
+};
 use crate::{
-    clock::SharedClock,
+    clock::{Correction, SharedClock, SwarmClock},
     network,
     supervisor::{Birth, Drain, Probe, ProbeReport},
 };
@@ -60,7 +72,12 @@ pub type KnownNodes = watch::Receiver<usize>;
 pub struct Dht {
     settings: Settings,
     network: network::Handle,
-    clock: SharedClock,
+    local_clock: SharedClock,
+    clock: SwarmClock,
+    correction: watch::Sender<Correction>,
+    survey: Survey,
+    rounds: Rounds,
+    rng: SmallRng,
     birth: Birth,
     node: Node,
     handlers: Handlers,
@@ -107,6 +124,7 @@ struct Status<'a> {
     cached_entries: usize,
     tasks: usize,
     malformed_requests: u64,
+    clock: ClockStatus,
     #[serde(flatten)]
     counters: &'a dht::Counters,
 }
@@ -115,10 +133,16 @@ impl Dht {
     /// An actor whose node knows nobody yet.
     pub fn new(settings: Settings, network: network::Handle, clock: SharedClock, birth: Birth) -> Self {
         let node = Node::new(settings.node.clone(), network.local_peer_id(), clock.now());
+        let correction = watch::Sender::default();
         Self {
+            rng: SmallRng::seed_from_u64(settings.node.seed),
             settings,
             network,
-            clock,
+            local_clock: clock.clone(),
+            clock: SwarmClock::new(clock, correction.subscribe()),
+            correction,
+            survey: Survey::default(),
+            rounds: Rounds::default(),
             birth,
             node,
             handlers: Handlers::new(),
@@ -134,7 +158,7 @@ impl Dht {
     fn start(
         &mut self,
         ctx: &mut Context<Self>,
-        task: impl FnOnce(&mut Node, hivemind_proto::time::DhtTime) -> TaskId,
+        task: impl FnOnce(&mut Node, DhtTime) -> TaskId,
     ) -> oneshot::Receiver<Outcome> {
         let (reply, outcome) = oneshot::channel();
         let task = task(&mut self.node, self.clock.now());
@@ -168,10 +192,14 @@ impl Dht {
     fn call(&self, ctx: &mut Context<Self>, call: CallId, peer: PeerId, request: Request) {
         let handler = self.handlers.of(&request).clone();
         let (network, deadline) = (self.network.clone(), self.settings.call_deadline);
+        let asked = self.local_clock.now();
         let answer = async move {
+            let begun = Instant::now();
             let bytes = network.call(peer, &handler, request.encode(), deadline).await;
+            let round_trip = begun.elapsed();
             let bytes = bytes.map_err(|error| CallFailure(error.to_string()))?;
-            Response::decode(&request, &bytes).map_err(|error| CallFailure(error.to_string()))
+            let response = Response::decode(&request, &bytes);
+            Ok((response.map_err(|error| CallFailure(error.to_string()))?, round_trip))
         };
         answer
             .into_actor(self)
@@ -179,6 +207,10 @@ impl Dht {
                 if let Err(failure) = &result {
                     tracing::debug!(%peer, %failure, "dht call failed");
                 }
+                if let Ok((Response::Ping { time: Some(told), .. }, round_trip)) = &result {
+                    this.survey.sample(peer, asked, *told, *round_trip, Instant::now());
+                }
+                let result = result.map(|(response, _)| response);
                 this.node.call_ended(call, result, this.clock.now());
                 this.settle(ctx);
             })
@@ -193,6 +225,7 @@ impl Actor for Dht {
         let Handlers { ping, store, find } = self.handlers.clone();
         ctx.add_stream(self.network.registry().serve(&[ping, store, find], INBOUND_CAPACITY));
         ctx.run_interval(TICK, |this, ctx| {
+            this.keep_time(ctx);
             this.node.tick(this.clock.now());
             this.settle(ctx);
         });
@@ -240,13 +273,39 @@ impl Handler<Lookup> for Dht {
     type Result = ResponseFuture<Result<HashMap<DhtId, dht::Found>, Restarted>>;
 
     fn handle(&mut self, Lookup { keys }: Lookup, ctx: &mut Self::Context) -> Self::Result {
-        let outcome = self.start(ctx, |node, now| node.lookup(keys, now));
-        Box::pin(async move {
-            match outcome.await {
-                Ok(Outcome::Lookup(found)) => Ok(found),
-                _ => Err(Restarted),
-            }
-        })
+        found(self.start(ctx, |node, now| node.lookup(keys, now)))
+    }
+}
+
+/// The end of a lookup.
+fn found(
+    outcome: oneshot::Receiver<Outcome>,
+) -> ResponseFuture<Result<HashMap<DhtId, dht::Found>, Restarted>> {
+    Box::pin(async move {
+        match outcome.await {
+            Ok(Outcome::Lookup(found)) => Ok(found),
+            _ => Err(Restarted),
+        }
+    })
+}
+
+impl Handler<LookupThrough> for Dht {
+    type Result = ResponseFuture<Result<HashMap<DhtId, dht::Found>, Restarted>>;
+
+    fn handle(
+        &mut self,
+        LookupThrough { first, keys }: LookupThrough,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
+        found(self.start(ctx, |node, now| node.lookup_through(first, keys, now)))
+    }
+}
+
+impl Handler<Members> for Dht {
+    type Result = Vec<Contact>;
+
+    fn handle(&mut self, Members { most }: Members, _: &mut Self::Context) -> Self::Result {
+        self.node.table().nearest(&self.node.id(), most, None)
     }
 }
 
@@ -268,7 +327,11 @@ impl Handler<Membership> for Dht {
     type Result = actix::MessageResult<Membership>;
 
     fn handle(&mut self, _: Membership, _: &mut Self::Context) -> Self::Result {
-        actix::MessageResult(messages::Member { id: self.node.id(), known: self.known.subscribe() })
+        actix::MessageResult(messages::Member {
+            id: self.node.id(),
+            known: self.known.subscribe(),
+            clock: self.clock.clone(),
+        })
     }
 }
 
@@ -286,6 +349,7 @@ impl Handler<Probe> for Dht {
             cached_entries: self.node.cache().entries(),
             tasks: self.tasks.len(),
             malformed_requests: self.malformed,
+            clock: self.survey.status(),
             counters: self.node.counters(),
         })
     }

@@ -1,5 +1,7 @@
 //! The actor on a simulated network, in virtual time.
 
+mod time;
+
 use std::sync::Arc;
 
 use actix::Addr;
