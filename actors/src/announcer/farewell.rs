@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use actix::Addr;
+use hivemind_proto::dht::StoreReport;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::records::Named;
+use super::{
+    EXPIRATION_STEP,
+    foreign::{Rival, rival},
+    records::Named,
+};
 use crate::{
     dht::{Dht, messages::Store},
     supervisor::Backoff,
@@ -26,8 +31,7 @@ pub(super) async fn say(dht: Addr<Dht>, mut records: Vec<Named>, retry: Backoff)
                 return tracing::info!(records = all, "alone: there is nobody to say OFFLINE to");
             }
             Ok(Ok(Ok(report))) => {
-                let mut outcomes = report.records.iter();
-                records.retain(|_| outcomes.next().is_none_or(|outcome| outcome.acknowledged.is_empty()));
+                records = unheard(records, &report);
             }
             Ok(_) => {
                 return tracing::warn!(
@@ -51,4 +55,20 @@ pub(super) async fn say(dht: Addr<Dht>, mut records: Vec<Named>, retry: Backoff)
             tracing::warn!(records = all, unconfirmed, "OFFLINE not acknowledged by anybody in time")
         }
     }
+}
+
+/// The records that nobody else holds, or that something outlives; those are to expire after it.
+fn unheard(records: Vec<Named>, report: &StoreReport) -> Vec<Named> {
+    let mut unheard = Vec::new();
+    for (mut named, outcome) in records.into_iter().zip(&report.records) {
+        match rival(&named, outcome.found.as_ref()) {
+            Rival::Outlives(until) => {
+                named.record.expiration = until + EXPIRATION_STEP;
+                unheard.push(named);
+            }
+            Rival::None if outcome.acknowledged.is_empty() => unheard.push(named),
+            Rival::None | Rival::Companion(_) => {}
+        }
+    }
+    unheard
 }

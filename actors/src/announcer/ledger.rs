@@ -9,17 +9,20 @@ use hivemind_proto::{
 };
 use serde::Serialize;
 
-use super::records::RecordName;
+use super::{
+    foreign::{ForeignStatus, Rival, rival},
+    records::{Named, RecordName},
+};
 
 /// What an attempt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    /// Every record was acknowledged by another peer.
+    /// Every record was acknowledged by another peer, and nothing outlives it.
     Confirmed,
     /// There is no other node.
     Alone,
-    /// Some record was acknowledged by no other peer.
+    /// Some record was acknowledged by no other peer, or is hidden by another that outlives it.
     Failed,
 }
 
@@ -70,6 +73,8 @@ pub(super) struct Status {
     #[serde(flatten)]
     summary: Summary,
     unconfirmed: Vec<RecordName>,
+    /// Records under our name that are not ours.
+    foreign: ForeignStatus,
 }
 
 /// Names of unconfirmed records that a probe tells at most.
@@ -81,18 +86,18 @@ impl Ledger {
         self.attempts += 1;
     }
 
-    pub(super) fn end(
-        &mut self,
-        names: Vec<RecordName>,
-        report: &StoreReport,
-        expiration: DhtTime,
-        now: DhtTime,
-    ) -> Verdict {
-        for (name, outcome) in names.into_iter().zip(&report.records) {
-            let entry = self.records.entry(name).or_default();
-            entry.confirmed = !outcome.acknowledged.is_empty();
-            if entry.confirmed {
-                entry.stored = Some((now, expiration));
+    pub(super) fn end(&mut self, announced: &[Named], report: &StoreReport, now: DhtTime) -> Verdict {
+        for (named, outcome) in announced.iter().zip(&report.records) {
+            let entry = self.records.entry(named.name.clone()).or_default();
+            // Whoever holds what outlives ours has refused ours: farther peers may have taken it, but nobody sees it.
+            let until = match rival(named, outcome.found.as_ref()) {
+                Rival::Outlives(_) => None,
+                Rival::Companion(until) => Some(until),
+                Rival::None => (!outcome.acknowledged.is_empty()).then_some(named.record.expiration),
+            };
+            entry.confirmed = until.is_some();
+            if let Some(until) = until {
+                entry.stored = Some((now, until));
             }
             entry.outcome = outcome.clone();
         }
@@ -115,11 +120,6 @@ impl Ledger {
 
     pub(super) fn is_confirmed(&self, name: &RecordName) -> bool {
         self.records.get(name).is_some_and(|entry| entry.confirmed)
-    }
-
-    /// Whether some record was refused by all who answered.
-    pub(super) fn has_refused(&self) -> bool {
-        self.records.values().any(|entry| !entry.confirmed && !entry.outcome.refused.is_empty())
     }
 
     pub(super) fn verdict_changed(&self) -> bool {
@@ -150,7 +150,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn status(&self, now: DhtTime) -> Status {
+    pub(super) fn status(&self, foreign: ForeignStatus, now: DhtTime) -> Status {
         let unconfirmed =
             self.records.iter().filter(|(_, entry)| !entry.confirmed).map(|(name, _)| name.clone());
         Status {
@@ -161,6 +161,7 @@ impl Ledger {
             last_store_calls: self.last_calls,
             summary: self.summary(now),
             unconfirmed: unconfirmed.take(MAX_NAMED).collect(),
+            foreign,
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! It stores all records each period, at once when the offer changes, and again with backoff what nobody else
 //! acknowledged. A store that reached no other peer is a failure; a swarm in which there is nobody else is reported
-//! as "alone". When it drains, it stores the same records as OFFLINE and sees them acknowledged: the DHT knows no
+//! as "alone". Expirations are in swarm time. What others store under our name is noticed with the next announcement,
+//! reported and outlived. When it drains, it stores the same records as OFFLINE and sees them acknowledged: the DHT knows no
 //! delete. A restart loses its bookkeeping, and announces at once.
 //!
-//! Protocol facts: `petals/server/server.py` (`ModuleAnnouncerThread`), `petals/utils/dht.py`.
+//! Protocol facts: `petals/server/server.py` (`ModuleAnnouncerThread`), `petals/utils/dht.py`,
+//! `hivemind/dht/storage.py` (freshness).
 
 mod farewell;
+mod foreign;
 mod ledger;
 pub mod messages;
 mod records;
@@ -23,22 +26,23 @@ use futures::stream;
 use hivemind_proto::{
     dht::{REPLICAS, StoreReport},
     records::ServerState,
-    time::DhtTime,
+    time::{Clock, DhtTime},
 };
 use libp2p::PeerId;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
 use self::{
+    foreign::{Rival, Watch, rival},
     ledger::{Ledger, Verdict},
     messages::AnnounceNow,
-    records::{Named, RecordName},
+    records::Named,
 };
 use crate::{
-    clock::SharedClock,
+    clock::{SharedClock, SwarmClock},
     dht::{
         Dht, KnownNodes,
-        messages::{Lookup, Membership, Store},
+        messages::{Member, Membership, Store},
     },
     server_info::{ServerInfoStore, Snapshot, Snapshots, messages::Subscribe},
     supervisor::{Backoff, Birth, Drain, Probe, ProbeReport},
@@ -85,12 +89,15 @@ pub struct Announcer {
     settings: Settings,
     dht: Addr<Dht>,
     server_info: Addr<ServerInfoStore>,
-    clock: SharedClock,
+    local_clock: SharedClock,
     birth: Birth,
     rng: SmallRng,
     /// What it listens to; `None` until it has subscribed.
     sources: Option<Sources>,
     ledger: Ledger,
+    foreign: Watch,
+    /// What the last attempt announced.
+    announced: Option<Arc<Snapshot>>,
     /// An attempt is under way.
     busy: bool,
     /// What the attempt that follows is to store, if one is due as soon as this one ends.
@@ -105,6 +112,7 @@ pub struct Announcer {
 struct Sources {
     snapshots: Snapshots,
     known: KnownNodes,
+    clock: SwarmClock,
 }
 
 /// Which records an attempt stores.
@@ -120,6 +128,9 @@ struct OfferChanged;
 /// More or fewer nodes are known.
 struct NodesChanged;
 
+/// What was announced expires at another moment than was thought.
+struct TimeLeapt;
+
 impl Announcer {
     /// An actor that announces what `server_info` says through `dht`.
     pub fn new(
@@ -134,10 +145,12 @@ impl Announcer {
             settings,
             dht,
             server_info,
-            clock,
+            local_clock: clock,
             birth,
             sources: None,
             ledger: Ledger::default(),
+            foreign: Watch::default(),
+            announced: None,
             busy: false,
             queued: None,
             timer: None,
@@ -154,6 +167,7 @@ impl Announcer {
         }
         ctx.add_stream(changes(sources.snapshots.clone(), || OfferChanged));
         ctx.add_stream(changes(sources.known.clone(), || NodesChanged));
+        ctx.add_stream(changes(sources.clock.leaps(), || TimeLeapt));
         let somebody_is_there = *sources.known.borrow() > 0;
         self.sources = Some(sources);
         self.schedule(if somebody_is_there { Duration::ZERO } else { START_GRACE }, Scope::All, ctx);
@@ -183,31 +197,25 @@ impl Announcer {
         }
         self.ledger.begin(snapshot.version, snapshot.offer.server.state, self.known_nodes());
         self.busy = true;
-        let (names, records) = named.into_iter().map(|Named { name, record }| (name, record)).unzip();
+        self.announced = Some(snapshot);
+        let records = named.iter().map(|named| named.record.clone()).collect();
         let stored = self.dht.send(Store { records }).into_actor(self);
         ctx.spawn(stored.map(move |report, this, ctx| {
             this.busy = false;
             // Otherwise the dht actor is gone, and this actor is about to be rebuilt with it.
             if let Ok(Ok(report)) = report {
-                this.stored(names, &report, expiration, ctx);
+                this.stored(&named, &report, ctx);
             }
         }));
     }
 
-    fn stored(
-        &mut self,
-        names: Vec<RecordName>,
-        report: &StoreReport,
-        expiration: DhtTime,
-        ctx: &mut Context<Self>,
-    ) {
-        let verdict = self.ledger.end(names, report, expiration, self.clock.now());
+    fn stored(&mut self, announced: &[Named], report: &StoreReport, ctx: &mut Context<Self>) {
+        let verdict = self.ledger.end(announced, report, self.now());
         self.log(verdict, report);
+        self.foreign.announced(announced, report, verdict);
+        self.outlive(announced, report);
         if self.draining {
             return;
-        }
-        if self.ledger.has_refused() {
-            self.look_who_outlives_us(ctx);
         }
         let in_order =
             verdict == Verdict::Confirmed || (verdict == Verdict::Alone && self.settings.may_be_alone);
@@ -226,32 +234,42 @@ impl Announcer {
         }
     }
 
-    /// Somebody holds a record under our name that lives longer than ours: an earlier life of ours with a longer TTL,
-    /// or a forgery. Our next one has to expire after it.
-    fn look_who_outlives_us(&mut self, ctx: &mut Context<Self>) {
-        let Some(snapshot) = self.snapshot() else { return };
-        let ours = records::of(&snapshot.offer, self.settings.own_peer, self.clock.now());
-        let keys = ours.iter().map(|named| named.record.key).collect();
-        let found = self.dht.send(Lookup { keys }).into_actor(self);
-        ctx.spawn(found.map(move |found, this, _| {
-            let Ok(Ok(found)) = found else { return };
-            let held = ours.iter().filter_map(|named| records::held(&found, &named.record));
-            let horizon = this.clock.now() + MAX_OUTLIVED;
-            let latest = held.map(|item| item.expiration).filter(|at| *at <= horizon).max();
-            if latest > this.last_expiration {
-                tracing::warn!(expires = ?latest, "a record under our name outlives ours, the next one will outlive it");
-                this.last_expiration = latest;
-            }
-        }));
+    /// Something under our name lives longer than what we stored: of an earlier life of ours with a longer TTL, or
+    /// foreign. The next announcement is to outlive it, if others take one that does.
+    fn outlive(&mut self, announced: &[Named], report: &StoreReport) {
+        let rivals = announced.iter().zip(&report.records);
+        let outliving = rivals.filter_map(|(named, outcome)| match rival(named, outcome.found.as_ref()) {
+            Rival::Outlives(until) => Some(until),
+            Rival::None | Rival::Companion(_) => None,
+        });
+        let horizon = self.now() + MAX_OUTLIVED;
+        let (within, beyond): (Vec<DhtTime>, Vec<DhtTime>) = outliving.partition(|until| *until <= horizon);
+        if let Some(until) = within.into_iter().max() {
+            tracing::info!(?until, "a record under our name outlives ours, the next one will outlive it");
+            self.last_expiration = self.last_expiration.max(Some(until));
+        }
+        if let Some(until) = beyond.into_iter().max() {
+            tracing::debug!(?until, "a record under our name lives longer than ours may");
+        }
     }
 
-    /// Expirations only grow, so that each announcement is fresher than the one before, whatever the clock does.
+    /// Expirations only grow, so that each announcement is fresher than the one before, whatever the clock does. One
+    /// that lies beyond what others take was reckoned by a wrong clock, and is not counted on from.
     fn next_expiration(&mut self) -> DhtTime {
-        let wanted = self.clock.now() + self.settings.ttl;
-        let least = self.last_expiration.map(|last| last + EXPIRATION_STEP);
-        let expiration = least.map_or(wanted, |least| least.max(wanted));
+        let now = self.now();
+        let wanted = now + self.settings.ttl;
+        let last = self.last_expiration.filter(|last| *last <= now + MAX_OUTLIVED);
+        let expiration = last.map_or(wanted, |last| wanted.max(last + EXPIRATION_STEP));
         self.last_expiration = Some(expiration);
         expiration
+    }
+
+    /// Swarm time; the local clock until the dht actor has been asked for it.
+    fn now(&self) -> DhtTime {
+        match &self.sources {
+            Some(sources) => sources.clock.now(),
+            None => self.local_clock.now(),
+        }
     }
 
     fn snapshot(&self) -> Option<Arc<Snapshot>> {
@@ -264,7 +282,7 @@ impl Announcer {
 
     /// One line for each change of the verdict; the routine is for whoever debugs.
     fn log(&self, verdict: Verdict, report: &StoreReport) {
-        let summary = self.ledger.summary(self.clock.now());
+        let summary = self.ledger.summary(self.now());
         let (records, confirmed) = (summary.records, summary.confirmed);
         let (replicas, calls) = (summary.least_replicas, report.calls);
         match verdict {
@@ -298,6 +316,13 @@ fn changes<T, I>(source: watch::Receiver<T>, item: impl Fn() -> I) -> impl futur
     })
 }
 
+/// Whether the change is only of round trips, which change each period: they are told with the next announcement.
+fn can_wait(now: &Snapshot, before: &Snapshot) -> bool {
+    let mut server = now.offer.server.clone();
+    server.next_pings.clone_from(&before.offer.server.next_pings);
+    server == before.offer.server && now.offer.model == before.offer.model
+}
+
 impl Actor for Announcer {
     type Context = Context<Self>;
 
@@ -307,7 +332,8 @@ impl Actor for Announcer {
         ctx.spawn(subscribed.into_actor(self).map(|subscribed, this, ctx| {
             // If either is gone, this actor is about to be rebuilt with it.
             if let Some((snapshots, member)) = subscribed {
-                this.subscribed(Sources { snapshots, known: member.known }, ctx);
+                let Member { known, clock, .. } = member;
+                this.subscribed(Sources { snapshots, known, clock }, ctx);
             }
         }));
     }
@@ -315,11 +341,22 @@ impl Actor for Announcer {
 
 impl StreamHandler<OfferChanged> for Announcer {
     fn handle(&mut self, _: OfferChanged, ctx: &mut Self::Context) {
+        if self.snapshot().zip(self.announced.as_ref()).is_some_and(|(now, before)| can_wait(&now, before)) {
+            return;
+        }
         self.ledger.outdate();
         self.schedule(CHANGE_DEBOUNCE, Scope::All, ctx);
     }
 
     /// The source is gone, and this actor is about to be rebuilt with it.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<TimeLeapt> for Announcer {
+    fn handle(&mut self, _: TimeLeapt, ctx: &mut Self::Context) {
+        self.schedule(CHANGE_DEBOUNCE, Scope::All, ctx);
+    }
+
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
@@ -329,7 +366,7 @@ impl StreamHandler<NodesChanged> for Announcer {
         match self.ledger.known_nodes() {
             // Nobody was there to announce to, and now somebody is.
             0 if known > 0 => self.schedule(Duration::ZERO, Scope::All, ctx),
-            before if known > before && self.ledger.summary(self.clock.now()).least_replicas < REPLICAS => {
+            before if known > before && self.ledger.summary(self.now()).least_replicas < REPLICAS => {
                 self.ledger.saw_nodes(known);
                 self.schedule(GROWTH_DEBOUNCE, Scope::All, ctx);
             }
@@ -352,7 +389,7 @@ impl Handler<Probe> for Announcer {
     type Result = ProbeReport;
 
     fn handle(&mut self, _: Probe, _: &mut Self::Context) -> ProbeReport {
-        ProbeReport::of(&self.ledger.status(self.clock.now()))
+        ProbeReport::of(&self.ledger.status(self.foreign.status(), self.now()))
     }
 }
 
@@ -368,6 +405,7 @@ impl Handler<Drain> for Announcer {
         let records = self.snapshot().map(|snapshot| {
             let mut offer = snapshot.offer.clone();
             offer.server.state = state;
+            offer.server.next_pings = None; // as petals does: nobody is routed on from here
             let expiration = self.next_expiration();
             records::of(&offer, self.settings.own_peer, expiration)
         });

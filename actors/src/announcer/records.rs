@@ -1,9 +1,9 @@
 //! The records of one announcement: the model's entry in the index, and one for each block.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use hivemind_proto::{
-    dht::{DhtId, Found, FreshValue, Item, Record, Subkey, Tag},
+    dht::{DhtId, Record, Subkey, Tag},
     records::MODEL_INDEX_KEY,
     time::DhtTime,
 };
@@ -67,15 +67,4 @@ pub(super) fn of(offer: &Offer, own_peer: PeerId, expiration: DhtTime) -> Vec<Na
         },
     });
     model.into_iter().chain(blocks).collect()
-}
-
-/// What others hold where `record` belongs.
-pub(super) fn held<'a>(found: &'a HashMap<DhtId, Found>, record: &Record) -> Option<&'a Item> {
-    let found = found.get(&record.key)?;
-    match (&record.tag, &found.value) {
-        // A plain value in place of the dictionary keeps every subkey out until it expires.
-        (_, Some(FreshValue::Plain(item))) => Some(item),
-        (Tag::Subkey(subkey), _) => found.subkey(subkey),
-        _ => None,
-    }
 }

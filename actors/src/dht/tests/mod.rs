@@ -1,6 +1,6 @@
 //! The actor on a simulated network, in virtual time.
 
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Announcements on a simulated swarm, in virtual time.
 
+mod foreign;
+
 use hivemind_proto::{
     dht::{DhtId, Found, Subkey},
     records::{MODEL_INDEX_KEY, ServerInfo},
@@ -8,7 +10,10 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::{
-    dht::tests::{Member, join, member, swarm_of, virtual_clock},
+    dht::{
+        messages::Lookup,
+        tests::{Member, join, member, swarm_of, time::SetClock, virtual_clock},
+    },
     server_info::{
         self, Offer,
         messages::{Change, Source, Update},
@@ -196,4 +201,29 @@ async fn an_earlier_life_with_a_longer_ttl_is_outlived() {
     assert_eq!(info.state, ServerState::Joining);
     assert!(expiration > long);
     assert_eq!(server.status().await["verdict"], "confirmed");
+}
+
+#[actix_rt::test]
+async fn with_a_clock_that_is_wrong_records_last_as_long_as_with_a_right_one() {
+    let (right, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let members = swarm_of(&swarm, &right, 5).await;
+    for (seed, off) in [(101, -10), (102, 10), (103, -86_400), (104, 3600)] {
+        let wrong: SharedClock = SetClock::ahead(&right, off);
+        let odd = member(&swarm, &wrong, seed);
+        join(&odd, &members[0]).await;
+        let server = start(odd, &wrong, offer(), false);
+        sleep(Duration::from_secs(3)).await;
+        let (_, expiration) = block(&members[1], 0, server.member.peer).await.unwrap();
+        let left = expiration.seconds_since(right.now());
+        // What was announced ahead of time, before the others were asked, cannot be taken back.
+        let most = TTL.as_secs_f64() + off.max(0) as f64 + 0.1;
+        assert!(left > TTL.as_secs_f64() - 5.0 && left < most, "{off}: {left}");
+        assert_eq!(server.status().await["verdict"], "confirmed", "{off}");
+        sleep(Duration::from_secs(4000)).await;
+        let (_, expiration) = block(&members[1], 0, server.member.peer).await.unwrap();
+        let left = expiration.seconds_since(right.now());
+        assert!(left > (TTL - PERIOD).as_secs_f64() - 5.0 && left < TTL.as_secs_f64() + 0.1, "{off}: {left}");
+        let told = server.status().await["seconds_to_expiry"].as_f64().unwrap();
+        assert!((told - left).abs() < 1.0, "{told} {left}");
+    }
 }
