@@ -8,7 +8,7 @@ use std::{
 };
 
 use hivemind_proto::unary::{CallError, OutboundCall};
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use tokio::time::{sleep, timeout};
 
 use crate::network::{Command, Commands, ConnectError, Handle};
@@ -58,6 +58,10 @@ impl SimulatedNetwork {
                         None => Err(ConnectError::Unreachable("cut off".into())),
                     });
                 }
+                Command::Addresses { peers, reply } => {
+                    let known = |peer: PeerId| Some((peer, vec![self.address(from, peer)?]));
+                    let _ = reply.send(peers.into_iter().filter_map(known).collect());
+                }
                 Command::Status { .. } => {}
             }
         }
@@ -77,6 +81,17 @@ impl SimulatedNetwork {
         };
         sleep(LATENCY).await;
         let _ = call.reply.send(result);
+    }
+
+    /// Where `peer` is: whom nobody can dial has no address.
+    fn address(&self, from: PeerId, peer: PeerId) -> Option<Multiaddr> {
+        self.reach(from, peer)?;
+        let index = self.0.borrow().handles.keys().position(|known| *known == peer)?;
+        Some(
+            Multiaddr::empty()
+                .with(Protocol::Ip4([198, 18, 0, 1].into()))
+                .with(Protocol::Tcp(1000 + index as u16)),
+        )
     }
 
     fn reach(&self, from: PeerId, to: PeerId) -> Option<Handle> {

@@ -5,9 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
-    core::transport::ListenerId,
+    core::{ConnectedPoint, transport::ListenerId},
     identify,
     kad::{self, store::MemoryStore},
+    multiaddr::Protocol,
     swarm::{
         DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -22,7 +23,7 @@ use super::{
     Commands, Handle, NetworkError, Settings,
     dialer::{Dialer, DialerLimits, Next, Waiter},
     listening::{port, wait_until_free, with_port},
-    messages::{Command, NetworkEvent, NetworkStatus, PeerStatus},
+    messages::{Command, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus},
     swarm::{Behaviour, BehaviourEvent, KAD, build},
 };
 
@@ -65,6 +66,10 @@ struct Identity {
     since: Instant,
     agent: Option<String>,
     kad: bool,
+    /// Where we dialled it, if we did.
+    dialled: Option<Multiaddr>,
+    /// Where it says that it is.
+    told: Vec<Multiaddr>,
 }
 
 pub(super) struct Driver {
@@ -151,6 +156,7 @@ impl Driver {
                     self.wait(peer, addresses, Waiter::Connect(reply));
                 }
             }
+            Command::Addresses { peers, reply } => drop(reply.send(self.addresses(peers))),
             Command::Status { reply } => drop(reply.send(self.status())),
         }
     }
@@ -207,11 +213,18 @@ impl Driver {
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) -> Result<(), NetworkError> {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
+                let dialled = match endpoint {
+                    ConnectedPoint::Dialer { address, .. } => Some(without_peer(address)),
+                    ConnectedPoint::Listener { .. } => None,
+                };
                 if num_established.get() == 1 {
-                    let identity = Identity { since: Instant::now(), agent: None, kad: false };
+                    let since = Instant::now();
+                    let identity = Identity { since, agent: None, kad: false, dialled, told: Vec::new() };
                     self.peers.insert(peer_id, identity);
                     self.handle.publish(NetworkEvent::Connected(peer_id));
+                } else if let Some(known) = self.peers.get_mut(&peer_id) {
+                    known.dialled = dialled.or(known.dialled.take());
                 }
                 self.on_connected(peer_id);
             }
@@ -294,17 +307,19 @@ impl Driver {
     fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
         let kad = info.protocols.contains(&KAD);
         let agent: String = info.agent_version.chars().take(AGENT_CHARACTERS).collect();
+        let scope = self.settings.scope();
+        let allowed = info.listen_addrs.iter().filter(|address| scope.allows(address));
+        let allowed: Vec<Multiaddr> = allowed.take(ADDRESSES_A_PEER).cloned().collect();
         if let Some(known) = self.peers.get_mut(&peer) {
             known.agent = Some(agent.clone());
             known.kad = kad;
+            known.told = allowed.iter().cloned().map(without_peer).collect();
         }
-        let scope = self.settings.scope();
         let table = &mut self.swarm.behaviour_mut().kad;
         if kad {
             // What it says now replaces what it said before, so that it cannot fill the table with addresses.
-            let allowed = info.listen_addrs.iter().filter(|address| scope.allows(address));
-            let full = |address: &Multiaddr| address.clone().with_p2p(peer).ok();
-            let told: Vec<Multiaddr> = allowed.filter_map(full).take(ADDRESSES_A_PEER).collect();
+            let told: Vec<Multiaddr> =
+                allowed.into_iter().filter_map(|address| address.with_p2p(peer).ok()).collect();
             for address in &told {
                 table.add_address(&peer, address.clone());
             }
@@ -340,6 +355,15 @@ impl Driver {
         self.kad_peers = self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
     }
 
+    fn addresses(&self, peers: Vec<PeerId>) -> PeerAddresses {
+        let of = |peer: PeerId| {
+            let known = self.peers.get(&peer)?;
+            let told = known.told.iter().filter(|address| known.dialled.as_ref() != Some(address));
+            Some((peer, known.dialled.iter().chain(told).cloned().collect()))
+        };
+        peers.into_iter().filter_map(of).collect()
+    }
+
     fn status(&self) -> NetworkStatus {
         let text =
             |addresses: &mut dyn Iterator<Item = &Multiaddr>| addresses.map(Multiaddr::to_string).collect();
@@ -371,6 +395,14 @@ fn known_addresses(table: &mut kad::Behaviour<MemoryStore>, peer: PeerId) -> Vec
     let Some(bucket) = table.kbucket(peer) else { return Vec::new() };
     let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
     entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
+}
+
+/// An address without the peer id at its end.
+fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if let Some(Protocol::P2p(_)) = address.iter().last() {
+        address.pop();
+    }
+    address
 }
 
 /// Why a dial failed, in one line.

@@ -14,7 +14,7 @@ use hivemind_proto::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::{sync::broadcast, time::timeout};
 
-use super::messages::{Command, ConnectError, NetworkEvent, NetworkStatus};
+use super::messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses};
 
 /// Events that a slow listener may be behind. A burst of connections is tens of events.
 const EVENT_QUEUE: usize = 256;
@@ -119,6 +119,16 @@ impl Handle {
             status.await.ok()
         };
         timeout(STATUS_DEADLINE, exchange).await.ok().flatten()
+    }
+
+    /// Where those of `peers` are that are connected; empty if the network does not answer.
+    pub async fn addresses(&self, peers: Vec<PeerId>) -> PeerAddresses {
+        let (reply, addresses) = oneshot::channel();
+        let exchange = async {
+            self.0.commands.send(Command::Addresses { peers, reply }).await.ok()?;
+            addresses.await.ok()
+        };
+        timeout(STATUS_DEADLINE, exchange).await.ok().flatten().unwrap_or_default()
     }
 
     /// What happens from now on.

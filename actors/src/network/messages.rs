@@ -1,6 +1,6 @@
 //! What other actors say to the network and hear from it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures::channel::oneshot;
 use hivemind_proto::unary::{Counters, OutboundCall};
@@ -28,12 +28,23 @@ pub enum Command {
         /// Where the outcome goes.
         reply: oneshot::Sender<Result<(), ConnectError>>,
     },
+    /// Tell where connected peers are.
+    Addresses {
+        /// Who is asked about.
+        peers: Vec<PeerId>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<PeerAddresses>,
+    },
     /// Tell how things are.
     Status {
         /// Where the status goes.
         reply: oneshot::Sender<NetworkStatus>,
     },
 }
+
+/// Where peers are, as far as we know from them: the address at which we dialled, first, then those that they told.
+/// Only those peers that are connected, and only addresses that may be dialled.
+pub type PeerAddresses = HashMap<PeerId, Vec<Multiaddr>>;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -33,7 +33,7 @@ use crate::supervisor::{Birth, Drain, Probe, ProbeReport};
 use driver::{Driver, Pulse};
 
 pub use handle::{Commands, Handle};
-pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerStatus};
+pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
 
 /// A driver that has not shown itself for this long hangs. It shows itself every second.
 const DRIVER_SILENCE: Duration = Duration::from_secs(30);

@@ -211,6 +211,17 @@ impl Storage {
         }
     }
 
+    /// Drops what lies beyond the horizon: it was let in by a clock that was wrong, and nothing could replace it.
+    pub fn drop_beyond_horizon(&mut self, now: DhtTime) {
+        let horizon = now + self.limits.horizon;
+        while let Some((expiration, ..)) = self.expirations.last()
+            && *expiration > horizon
+            && let Some((expiration, key, subkey)) = self.expirations.pop_last()
+        {
+            self.forget(key, subkey, expiration);
+        }
+    }
+
     /// Keys held, expired ones not yet dropped included.
     pub fn keys(&self) -> usize {
         self.held.len()

@@ -171,3 +171,20 @@ proptest! {
         prop_assert_eq!((storage.keys(), storage.entries(), storage.bytes()), (0, 0, 0));
     }
 }
+
+#[test]
+fn what_lies_beyond_the_horizon_goes_and_leaves_no_trace() {
+    let mut storage = small();
+    storage.store_subkey(key(1), Subkey::text("near"), b"v", at(10.0), at(0.0)).unwrap();
+    let (bytes, entries) = (storage.bytes(), storage.entries());
+    let later = 2.0 * 24.0 * 3600.0;
+    let mut storage = small();
+    storage.store(key(2), b"v", at(later), at(later - 5.0)).unwrap();
+    storage.store_subkey(key(1), Subkey::text("far"), b"v", at(later), at(later - 5.0)).unwrap();
+    // The clock was two days ahead.
+    storage.drop_beyond_horizon(at(0.0));
+    assert_eq!((storage.bytes(), storage.entries(), storage.keys()), (0, 0, 0));
+    storage.store_subkey(key(1), Subkey::text("near"), b"v", at(10.0), at(0.0)).unwrap();
+    storage.drop_beyond_horizon(at(0.0));
+    assert_eq!((storage.bytes(), storage.entries()), (bytes, entries));
+}

@@ -4,7 +4,7 @@ use hivemind_proto::unary::CallError;
 use tokio::time::Instant;
 
 use super::{
-    super::{Limits, Settings},
+    super::{Limits, NetworkStatus, Settings},
     node::{Node, settings},
 };
 
@@ -66,4 +66,18 @@ async fn too_many_who_wait_are_told_busy() {
     let limits = Limits { waiting: 0, ..Limits::default() };
     let a = Node::start_with(Settings { limits, ..settings() }).await;
     assert_eq!(a.echo(libp2p::PeerId::random()).await, Err(CallError::Busy));
+}
+
+#[tokio::test]
+async fn addresses_are_those_that_were_dialled_and_those_that_were_told() {
+    let (a, b) = (Node::start().await, Node::start().await);
+    a.connect(&b).await;
+    let identified = |status: &NetworkStatus| status.peers.iter().any(|peer| peer.agent.is_some());
+    a.until("b is identified", identified).await;
+    b.until("a is identified", identified).await;
+    // a has dialled b; b knows of a what a told it.
+    let seen = a.handle.addresses(vec![b.peer(), libp2p::PeerId::random()]).await;
+    assert_eq!(seen, [(b.peer(), vec![b.address().await])].into());
+    let seen = b.handle.addresses(vec![a.peer()]).await;
+    assert_eq!(seen, [(a.peer(), vec![a.address().await])].into());
 }

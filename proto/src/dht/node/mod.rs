@@ -216,11 +216,13 @@ impl Node {
         }
     }
 
-    /// The time that is handed in has leapt to `now`: whoever drives the node has learned better. What is held stays,
-    /// and expires by the new time; waits that were reckoned in the old time end at the latest when they would have,
+    /// The time that is handed in has leapt to `now`: whoever drives the node has learned better. What is held
+    /// expires by the new time, and goes if that would not have let it in; waits that were reckoned in the old time end at the latest when they would have,
     /// had they begun now.
     pub fn time_leapt(&mut self, now: DhtTime) {
         self.blacklist = Blacklist::default();
+        self.storage.drop_beyond_horizon(now);
+        self.cache.drop_beyond_horizon(now);
         self.next_refresh = self.next_refresh.min(now + REFRESH_PERIOD);
         for task in self.tasks.values_mut() {
             task.deadline = now + TASK_DEADLINE;
