@@ -1,5 +1,6 @@
 //! Joining, and joining again, on a simulated swarm in virtual time.
 
+use hivemind_proto::dht::DhtId;
 use tokio::time::sleep;
 
 use super::*;
@@ -9,6 +10,10 @@ use crate::{
 };
 
 fn start(member: &Member, initial: &[PeerId]) -> Addr<Bootstrap> {
+    start_with(member, initial, PeerMemory::volatile())
+}
+
+fn start_with(member: &Member, initial: &[PeerId], memory: PeerMemory) -> Addr<Bootstrap> {
     let settings = Settings {
         initial_peers: initial.iter().map(|peer| InitialPeer { peer: *peer, addresses: vec![] }).collect(),
         retry: Backoff {
@@ -16,6 +21,7 @@ fn start(member: &Member, initial: &[PeerId]) -> Addr<Bootstrap> {
             reset_after: Duration::from_secs(30),
             ..Backoff::default()
         },
+        memory,
         seed: 1,
     };
     Bootstrap::new(settings, member.network.clone(), member.dht.clone(), Birth::detached().0).start()

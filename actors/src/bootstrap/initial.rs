@@ -1,0 +1,129 @@
+//! Initial peers: tried for as long as the process lives, looked after while they answer.
+
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
+use hivemind_proto::dht::{Contact, DhtId, Pong};
+use rand::RngExt;
+use serde::Serialize;
+
+use super::{Bootstrap, InitialPeer};
+
+/// How often an initial peer that answered is asked again whether it still does, and still lists us.
+const CHECK_PERIOD: Duration = Duration::from_secs(60);
+
+/// An initial peer, and how it is with it.
+pub(super) struct Watched {
+    pub(super) peer: InitialPeer,
+    /// Its place in the DHT, while it answers.
+    id: Option<DhtId>,
+    standing: Standing,
+    failures: u32,
+    busy: bool,
+    timer: Option<SpawnHandle>,
+}
+
+/// What was last seen of an initial peer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Standing {
+    /// Nothing yet.
+    Unknown,
+    /// It answered, and could call us back, or could not.
+    Answered { available: bool },
+    /// It did not answer.
+    Failed { cause: String },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PeerStatus {
+    peer: String,
+    #[serde(flatten)]
+    standing: Standing,
+    failures: u32,
+}
+
+impl Bootstrap {
+    /// Dials and pings one initial peer.
+    pub(super) fn attempt(&mut self, index: usize, ctx: &mut Context<Self>) {
+        let watched = &mut self.peers[index];
+        if let Some(timer) = watched.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if std::mem::replace(&mut watched.busy, true) {
+            return;
+        }
+        let InitialPeer { peer, addresses } = watched.peer.clone();
+        // Where it was when it last answered: names may not resolve now.
+        let remembered = self.memory.known().get(&peer).map(|known| known.addresses.clone());
+        let also = remembered.into_iter().flatten().filter(|address| !addresses.contains(address));
+        let pong = self.reach(peer, addresses.iter().cloned().chain(also).collect());
+        ctx.spawn(pong.into_actor(self).map(move |pong, this, ctx| this.attempted(index, pong, ctx)));
+    }
+
+    fn attempted(&mut self, index: usize, pong: Result<Pong, String>, ctx: &mut Context<Self>) {
+        let watched = &mut self.peers[index];
+        watched.busy = false;
+        let peer = watched.peer.peer;
+        let before = std::mem::replace(&mut watched.standing, Standing::of(&pong));
+        watched.id = pong.as_ref().ok().and_then(|pong| pong.id);
+        let delay = match pong {
+            Ok(pong) => {
+                watched.failures = 0;
+                if before != watched.standing {
+                    tracing::info!(%peer, node_id = ?pong.id, can_call_us = pong.available, "initial peer answered");
+                }
+                self.find_neighbours(ctx);
+                CHECK_PERIOD
+            }
+            Err(cause) => {
+                watched.failures += 1;
+                // One line when it begins; whoever wants each attempt asks for debug.
+                match before {
+                    Standing::Failed { .. } => {
+                        tracing::debug!(%peer, cause, "initial peer still does not answer")
+                    }
+                    _ => tracing::warn!(%peer, cause, "initial peer does not answer, will be tried again"),
+                }
+                self.retry.delay(watched.failures, self.rng.random())
+            }
+        };
+        self.attempt_later(index, delay, ctx);
+    }
+
+    fn attempt_later(&mut self, index: usize, delay: Duration, ctx: &mut Context<Self>) {
+        let timer = ctx.run_later(delay, move |this, ctx| {
+            this.peers[index].timer = None;
+            this.attempt(index, ctx);
+        });
+        self.peers[index].timer = Some(timer);
+    }
+}
+
+impl Standing {
+    fn of(pong: &Result<Pong, String>) -> Self {
+        match pong {
+            Ok(pong) => Self::Answered { available: pong.available },
+            Err(cause) => Self::Failed { cause: cause.clone() },
+        }
+    }
+}
+
+impl Watched {
+    pub(super) fn new(peer: InitialPeer) -> Self {
+        Self { peer, id: None, standing: Standing::Unknown, failures: 0, busy: false, timer: None }
+    }
+
+    /// Its place in the DHT, if it answered the last time.
+    pub(super) fn contact(&self) -> Option<Contact> {
+        self.id.map(|id| Contact { id, peer: self.peer.peer })
+    }
+
+    pub(super) fn status(&self) -> PeerStatus {
+        PeerStatus {
+            peer: self.peer.peer.to_base58(),
+            standing: self.standing.clone(),
+            failures: self.failures,
+        }
+    }
+}
