@@ -26,14 +26,18 @@ pub(crate) struct SimulatedNetwork(Rc<RefCell<Peers>>);
 #[derive(Default)]
 struct Peers {
     handles: BTreeMap<PeerId, Handle>,
+    carriers: BTreeMap<PeerId, Commands>,
     cut: HashSet<PeerId>,
 }
 
 impl SimulatedNetwork {
-    /// A new peer's handle.
+    /// A new peer's handle. A peer that joins again has been restarted: its old handle reaches nobody any more.
     pub(crate) fn join(&self, peer: PeerId) -> Handle {
         let (handle, commands) = Handle::channel(peer, COMMANDS);
         self.0.borrow_mut().handles.insert(peer, handle.clone());
+        if let Some(former) = self.0.borrow_mut().carriers.insert(peer, commands.clone()) {
+            former.close();
+        }
         actix_rt::spawn(self.clone().carry(peer, commands));
         handle
     }

@@ -20,7 +20,7 @@ mod memory;
 mod remembered;
 mod split;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{future::Future, time::Duration};
 
@@ -169,6 +169,7 @@ impl Bootstrap {
 
     fn heard_of(&mut self, known: usize, ctx: &mut Context<Self>) {
         self.known = known;
+        self.hold_against();
         let joined = known > 0;
         if joined != std::mem::replace(&mut self.joined, joined) {
             match joined {

@@ -39,6 +39,9 @@ const LAST_SAVE_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Wave {
     waiting: VecDeque<PeerId>,
     under_way: usize,
+    /// Those that did not answer. Whether that is held against them shows when somebody else answers: while nobody
+    /// does, the fault may be ours.
+    failed: Vec<PeerId>,
     /// Waves that brought nobody, in a row.
     failures: u32,
     next: Option<SpawnHandle>,
@@ -100,6 +103,7 @@ impl Bootstrap {
         }
         let is_initial = |peer: &PeerId| self.peers.iter().any(|watched| watched.peer.peer == *peer);
         let ranked: Vec<PeerId> = self.memory.known().ranked().iter().map(|known| known.peer).collect();
+        self.wave.failed.clear();
         self.wave.waiting = ranked.into_iter().filter(|peer| !is_initial(peer)).collect();
         self.go_on(ctx);
     }
@@ -135,14 +139,25 @@ impl Bootstrap {
                 tracing::info!(%peer, "remembered peer answered");
                 self.find_neighbours(ctx);
             }
-            // While nobody answers, the fault may be ours, and nobody is to be forgotten for it.
-            Err(cause) if self.known == 0 => tracing::debug!(%peer, cause, "remembered peer does not answer"),
             Err(cause) => {
-                let forgotten = self.memory.known().failed(&peer);
-                tracing::debug!(%peer, cause, forgotten, "remembered peer does not answer");
+                tracing::debug!(%peer, cause, "remembered peer does not answer");
+                self.wave.failed.push(peer);
+                self.hold_against();
             }
         }
         self.go_on(ctx);
+    }
+
+    /// Others answer, and these did not: whoever fails too often is forgotten.
+    pub(super) fn hold_against(&mut self) {
+        if self.known == 0 {
+            return;
+        }
+        for peer in self.wave.failed.drain(..) {
+            if self.memory.known().failed(&peer) {
+                tracing::info!(%peer, "a remembered peer is forgotten: it never answers");
+            }
+        }
     }
 
     /// We have just joined: looks at whom we know before long, and again each period from then on.

@@ -1,5 +1,8 @@
 //! Joining, and joining again, on a simulated swarm in virtual time.
 
+mod apart;
+mod remembering;
+
 use hivemind_proto::dht::DhtId;
 use tokio::time::sleep;
 
@@ -9,11 +12,11 @@ use crate::{
     simulated::SimulatedNetwork,
 };
 
-fn start(member: &Member, initial: &[PeerId]) -> Addr<Bootstrap> {
+pub(crate) fn start(member: &Member, initial: &[PeerId]) -> Addr<Bootstrap> {
     start_with(member, initial, PeerMemory::volatile())
 }
 
-fn start_with(member: &Member, initial: &[PeerId], memory: PeerMemory) -> Addr<Bootstrap> {
+pub(crate) fn start_with(member: &Member, initial: &[PeerId], memory: PeerMemory) -> Addr<Bootstrap> {
     let settings = Settings {
         initial_peers: initial.iter().map(|peer| InitialPeer { peer: *peer, addresses: vec![] }).collect(),
         retry: Backoff {
@@ -27,7 +30,7 @@ fn start_with(member: &Member, initial: &[PeerId], memory: PeerMemory) -> Addr<B
     Bootstrap::new(settings, member.network.clone(), member.dht.clone(), Birth::detached().0).start()
 }
 
-async fn status(bootstrap: &Addr<Bootstrap>) -> serde_json::Value {
+pub(crate) async fn status(bootstrap: &Addr<Bootstrap>) -> serde_json::Value {
     bootstrap.send(Probe).await.unwrap().0
 }
 

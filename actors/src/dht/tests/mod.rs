@@ -29,7 +29,11 @@ pub(crate) struct Member {
 
 /// Starts a node that knows nobody.
 pub(crate) fn member(swarm: &SimulatedNetwork, clock: &SharedClock, seed: u64) -> Member {
-    let peer = PeerId::random();
+    member_as(PeerId::random(), swarm, clock, seed)
+}
+
+/// Starts, or restarts, the node of `peer`, in a place that follows from `seed`.
+pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedClock, seed: u64) -> Member {
     let network = swarm.join(peer);
     let node = dht::Settings {
         id: DhtId::of_bytes(&seed.to_be_bytes()),
