@@ -1,6 +1,7 @@
 //! Announcements on a simulated swarm, in virtual time.
 
 mod foreign;
+mod losses;
 
 use hivemind_proto::{
     dht::{DhtId, Found, Subkey},
