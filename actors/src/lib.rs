@@ -4,6 +4,7 @@
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
 pub mod admin;
+pub mod backend;
 pub mod clock;
 pub mod durable;
 pub mod server_info;
