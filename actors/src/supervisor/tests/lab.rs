@@ -34,6 +34,8 @@ pub(super) enum Fault {
     SlowToStart(Duration),
     /// Does not answer probes.
     Deaf,
+    /// Answers probes after this long, in ten steps.
+    SlowToAnswer(Duration),
     /// Is in `ctx.wait` for ever from the moment it is ready.
     Stuck,
     /// Never answers `Drain`.
@@ -68,12 +70,16 @@ impl Lab {
     }
 
     pub(super) fn child_with(&self, name: &'static str, settings: ChildSettings) -> Child {
+        actor(name, &self.slot(name), settings, self.factory(name))
+    }
+
+    pub(super) fn factory(&self, name: &'static str) -> impl FnMut(Birth) -> Patient + use<> {
         let lab = self.clone();
-        actor(name, &self.slot(name), settings, move |birth| {
+        move |birth| {
             let fault = lab.fault_of(name, birth.generation);
             assert!(fault != Fault::PanicInFactory, "boom in the factory");
             Patient { name, fault, birth, lab: lab.clone() }
-        })
+        }
     }
 
     pub(super) fn children(&self, names: &[&'static str]) -> Vec<Child> {
@@ -216,11 +222,17 @@ impl Handler<Probe> for Patient {
     type Result = ResponseFuture<ProbeReport>;
 
     fn handle(&mut self, _: Probe, _: &mut Self::Context) -> Self::Result {
-        let (deaf, report) =
-            (self.fault == Fault::Deaf, ProbeReport::of(&HashMap::from([("born", self.birth.generation)])));
+        let fault = self.fault;
+        let report = ProbeReport::of(&HashMap::from([("born", self.birth.generation)]));
         Box::pin(async move {
-            if deaf {
-                std::future::pending::<()>().await;
+            match fault {
+                Fault::Deaf => std::future::pending().await,
+                Fault::SlowToAnswer(takes) => {
+                    for _ in 0..10 {
+                        sleep(takes / 10).await;
+                    }
+                }
+                _ => {}
             }
             report
         })
