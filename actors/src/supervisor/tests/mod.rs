@@ -4,5 +4,6 @@ mod crashes;
 mod escalation;
 mod hangs;
 mod lab;
+mod logs;
 mod rebuild;
 mod stopping;
