@@ -117,13 +117,17 @@ pub(super) fn settings() -> ChildSettings {
     }
 }
 
-/// Starts a tree whose root is called `root`.
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(7200);
+
+/// Starts a tree whose root is called `root`. Its outcome must come before patience ends.
 pub(super) fn start(
     strategy: Strategy,
     intensity: Intensity,
     children: Vec<Child>,
 ) -> (Handle, impl Future<Output = Outcome>) {
-    Tree::new(supervisor("root", strategy, intensity, children)).unwrap().start()
+    let (handle, outcome) = Tree::new(supervisor("root", strategy, intensity, children)).unwrap().start();
+    (handle, async { timeout(PATIENCE, outcome).await.expect("the tree never ended") })
 }
 
 /// Lets everything happen that needs no time.
@@ -134,8 +138,7 @@ pub(super) async fn pass_turns() {
 /// Waits until the tree looks like that; panics with what it looks like when it never does.
 pub(super) async fn until(handle: &Handle, what: &str, wanted: impl Fn(&TreeStatus) -> bool) -> Duration {
     let begun = Instant::now();
-    let patience = Duration::from_secs(3600);
-    let seen = timeout(patience, async {
+    let seen = timeout(PATIENCE, async {
         while !wanted(&handle.status().await) {
             sleep(Duration::from_millis(1)).await;
         }

@@ -5,5 +5,6 @@ mod escalation;
 mod hangs;
 mod lab;
 mod logs;
+mod program;
 mod rebuild;
 mod stopping;
