@@ -44,10 +44,6 @@ use crate::{
     foundation::Foundation,
 };
 
-/// How often a whole branch may give up before the process does. A branch takes up to 120 s to give up: the config
-/// refuses backoffs with which it would take longer.
-const ROOT_INTENSITY: Intensity = Intensity { restarts: 5, within: Duration::from_secs(1800) };
-
 /// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
 pub(crate) const NETWORK_COMMANDS: usize = 1024;
 
@@ -66,7 +62,7 @@ pub(crate) fn root(
     bound: watch::Sender<Option<Bound>>,
 ) -> Result<Child, RecordError> {
     let children = vec![swarm(foundation, network, commands)?, ops(foundation, cell, bound)];
-    Ok(supervisor::supervisor("root", Strategy::OneForOne, ROOT_INTENSITY, children))
+    Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
 fn swarm(
