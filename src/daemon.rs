@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use petald_actors::admin::{self, Admin, Bound, TreeCell};
-use petald_actors::supervisor::{self, Child, Intensity, Outcome, Slot, Strategy, Tree};
+use petald_actors::admin::TreeCell;
+use petald_actors::network::Handle;
+use petald_actors::supervisor::{Outcome, Tree};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::foundation::Foundation;
 use crate::greeting::{self, Whereabouts};
 use crate::signals::Stops;
+use crate::tree;
 
 /// Runs the node until it is drained or its root supervisor gives up.
 pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
@@ -19,14 +21,17 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let foundation = Foundation::lay(config)?;
     let (bound, bound_now) = watch::channel(None);
     let cell = TreeCell::default();
-    let ops = ops(&foundation, Arc::clone(&cell), bound);
-    let (tree, outcome) = Tree::new(ops)?.start();
+    let (network, commands) = Handle::channel(foundation.identity.peer_id(), tree::NETWORK_COMMANDS);
+    let root = tree::root(&foundation, &network, &commands, Arc::clone(&cell), bound)?;
+    let root = Tree::new(root)?;
+    log_panics();
+    let (tree, outcome) = root.start();
     let _ = cell.set(tree.clone());
     let greet = async {
         greeting::wait_until_up(&tree).await;
         crate::say(Whereabouts {
             peer_id: foundation.identity.peer_id(),
-            listen: Vec::new(),
+            listen: network.status().await.map(|status| status.listening).unwrap_or_default(),
             log_dir: foundation.config.log_dir(),
             admin: bound_now.borrow().clone(),
         });
@@ -52,21 +57,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     }
 }
 
-/// The part of the tree that the operator talks to.
-pub(crate) fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Bound>>) -> Child {
-    let config = &foundation.config;
-    let settings = admin::Settings {
-        listen: config.admin.listen.clone(),
-        crash_endpoint: config.debug.crash_endpoint,
-        name: config.node.public_name.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        peer_id: foundation.identity.peer_id(),
-        tree,
-        bound,
-    };
-    let admin = config.admin.enabled.then(|| {
-        let build = move |birth| Admin::new(settings.clone(), birth);
-        supervisor::actor("admin", &Slot::new(), config.supervisor.of("admin"), build)
-    });
-    supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), admin.into_iter().collect())
+/// From now on the supervisor tells of every panic in one event. The whole story, which Rust would print to the
+/// console, is for whoever debugs.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::debug!(%panic, %backtrace, "panic");
+    }));
 }

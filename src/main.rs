@@ -4,25 +4,24 @@
 //! | --- | --- |
 //! | [`cli`] | the command line |
 //! | [`config`] | the config, its layers, and what is wrong with it |
-//! | [`check`] | `petald check` |
+//! | [`mod@check`] | `petald check` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
-//! | [`identity`], [`data_dir`] | what outlives the process |
+//! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
+//! | [`mod@identity`], [`data_dir`] | what outlives the process |
 //! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
 mod cli;
-#[allow(dead_code, unused_imports, reason = "the tree of actors reads the rest")]
 mod config;
 mod daemon;
 mod data_dir;
 mod exit;
-#[allow(dead_code, reason = "the tree of actors reads the rest")]
 mod foundation;
 mod greeting;
-#[allow(dead_code, reason = "the tree of actors reads the rest")]
 mod identity;
 mod logging;
 mod signals;
+mod tree;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -4,8 +4,15 @@
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
 pub mod admin;
+pub mod announcer;
 pub mod backend;
+pub mod bootstrap;
 pub mod clock;
+pub mod dht;
 pub mod durable;
+pub mod network;
+pub mod rpc_info;
 pub mod server_info;
+#[cfg(test)]
+mod simulated;
 pub mod supervisor;

@@ -78,7 +78,8 @@ async fn petals_own_functions_accept_its_records() {
         assert!(parts[1].is_f64(), "throughput is a float: {entry}");
         assert_eq!(*field(&parts[2], "start_block"), json!(0));
         assert_eq!(*field(&parts[2], "end_block"), json!(8));
-        assert!(field(&parts[2], "adapters").is_array(), "{entry}");
+        // As petals itself writes the absence of adapters.
+        assert_eq!(*field(&parts[2], "adapters"), json!({ "tuple": [] }), "{entry}");
     }
 
     // With four nodes and five replicas, every other node holds every record.

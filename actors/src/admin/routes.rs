@@ -12,7 +12,7 @@ use crate::supervisor::{CrashError, Handle, TreeStatus};
 /// For the supervisor to answer; it does so within microseconds, unless something blocks the arbiter.
 const SUPERVISOR_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The actor whose report says where the node listens: multiaddresses under the key `listen`.
+/// The actor whose report says where the node listens: multiaddresses under the key `listening`.
 const NETWORK: &str = "network";
 /// The actor whose report is what we serve.
 const SERVER_INFO: &str = "server_info";
@@ -116,7 +116,7 @@ fn describe(settings: &Settings, tree: TreeStatus) -> Value {
         actors.push(actor);
     }
     let peer_id = settings.peer_id.to_string();
-    let listen = reports.get(NETWORK).and_then(|report| report.get("listen")).and_then(Value::as_array);
+    let listen = reports.get(NETWORK).and_then(|report| report.get("listening")).and_then(Value::as_array);
     let listen: Vec<String> = listen
         .into_iter()
         .flatten()

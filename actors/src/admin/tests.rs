@@ -130,7 +130,7 @@ async fn exchange(
 
 #[actix_rt::test]
 async fn it_tells_of_the_node_and_its_actors() {
-    let network = json!({ "listen": ["/ip4/127.0.0.1/tcp/31337"], "peers": 3 });
+    let network = json!({ "listening": ["/ip4/127.0.0.1/tcp/31337"], "peers": 3 });
     let node =
         start(any_port(), false, &[("network", network.clone()), ("server_info", json!({ "state": 2 }))])
             .await;

@@ -103,9 +103,9 @@ impl Backoff {
         let mut total = Duration::ZERO;
         for failures in 1..=restarts {
             let delay = self.longest_delay(failures);
-            if delay == self.cap {
+            if delay == self.longest_delay(failures + 1) {
                 let rest = restarts - failures + 1;
-                return total.saturating_add(self.cap.saturating_mul(rest));
+                return total.saturating_add(delay.saturating_mul(rest));
             }
             total = total.saturating_add(delay);
         }
@@ -131,5 +131,88 @@ impl Streak {
     pub(super) fn failed(&mut self, backoff: &Backoff, chance: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
         backoff.delay(self.failures, chance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_backoff() -> impl Strategy<Value = Backoff> {
+        (1..=600u64, 0..=20_000u64, -0.1..0.7, 0..=40_000u64).prop_map(|(first, cap, jitter, reset)| {
+            Backoff {
+                first: Duration::from_millis(first),
+                cap: Duration::from_millis(cap),
+                jitter,
+                reset_after: Duration::from_millis(reset),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_valid_backoff_keeps_its_promises(
+            backoff in any_backoff().prop_filter("valid", |backoff| backoff.validate().is_ok()),
+            chances in proptest::collection::vec(0.0..1.0, 1..60),
+        ) {
+            let mut streak = Streak::default();
+            let mut longest = Duration::ZERO;
+            let mut total = Duration::ZERO;
+            for (before, chance) in chances.iter().enumerate() {
+                let failures = before as u32 + 1;
+                let delay = streak.failed(&backoff, *chance);
+                prop_assert!(before > 0 || delay <= LONGEST_FIRST_DELAY);
+                prop_assert!(!delay.is_zero() && delay <= backoff.cap);
+                prop_assert!(delay >= backoff.longest_delay(failures).mul_f64(0.499));
+                prop_assert!(backoff.longest_delay(failures) >= longest, "delays never shrink");
+                longest = backoff.longest_delay(failures);
+                total += longest;
+                prop_assert_eq!(backoff.longest_total(failures), total);
+            }
+            streak.interrupted(&backoff, backoff.reset_after.saturating_sub(Duration::from_nanos(1)));
+            prop_assert_ne!(streak, Streak::default(), "it was not healthy for long enough");
+            streak.interrupted(&backoff, backoff.reset_after);
+            prop_assert!(streak.failed(&backoff, 0.0) <= LONGEST_FIRST_DELAY);
+        }
+
+        #[test]
+        fn the_largest_numbers_overflow_nothing(failures in any::<u32>(), millis in any::<u64>()) {
+            let huge = Duration::from_millis(millis);
+            let backoff = Backoff { cap: huge, reset_after: huge, ..Backoff::default() };
+            prop_assert!(backoff.longest_delay(failures) <= huge);
+            prop_assert!(backoff.longest_total(failures) >= backoff.longest_delay(failures));
+            prop_assert!(backoff.delay(failures, 1.0) <= huge);
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_cap() {
+        let backoff = Backoff { jitter: 0.0, ..Backoff::default() };
+        let delays: Vec<_> = (1..=8).map(|failures| backoff.delay(failures, 0.5).as_millis()).collect();
+        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 4000, 4000]);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let good = Backoff::default();
+        assert_eq!(good.validate(), Ok(()));
+        let (first, cap) = (Duration::from_millis(501), Duration::from_millis(99));
+        let refused = [
+            (Backoff { first: Duration::ZERO, ..good }, BackoffError::NoFirst),
+            (Backoff { first, ..good }, BackoffError::FirstTooLong { first }),
+            (Backoff { cap, ..good }, BackoffError::CapBelowFirst { cap, first: good.first }),
+            (Backoff { jitter: f64::NAN, ..good }, BackoffError::Jitter),
+            (Backoff { jitter: -0.1, ..good }, BackoffError::Jitter),
+            (Backoff { jitter: 0.6, ..good }, BackoffError::Jitter),
+            (
+                Backoff { reset_after: cap, ..good },
+                BackoffError::ResetTooSoon { reset_after: cap, cap: good.cap },
+            ),
+        ];
+        for (backoff, error) in refused {
+            assert_eq!(backoff.validate(), Err(error));
+        }
     }
 }

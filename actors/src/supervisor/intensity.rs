@@ -54,6 +54,10 @@ pub enum IntensityError {
 }
 
 impl Intensity {
+    /// For a supervisor of supervisors: with the defaults, one of those takes 83 s to fail, four times in a row 5.5
+    /// minutes.
+    pub const OF_SUPERVISORS: Self = Self { restarts: 3, within: Duration::from_secs(1800) };
+
     /// Refuses what cannot be meant. `backoff` is that of a child, and `to_fail` the time that the child itself can
     /// take to fail: nothing for an actor, the time to give up for a supervisor.
     pub fn validate(&self, backoff: &Backoff, to_fail: Duration) -> Result<(), IntensityError> {
@@ -88,5 +92,82 @@ impl Recent {
             self.0.pop_front();
         }
         self.0.len() > intensity.restarts as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::supervisor::backoff::Streak;
+
+    /// Fails a child whenever it is started, and says after how many failures it is given up, if at all.
+    fn given_up_after(intensity: &Intensity, backoff: &Backoff, chance: impl Fn(u32) -> f64) -> Option<u32> {
+        let (mut recent, mut streak, mut now) = (Recent::default(), Streak::default(), Duration::ZERO);
+        (1..=3 * intensity.restarts + 3).find(|&failures| {
+            let over = recent.failed(intensity, now);
+            now += streak.failed(backoff, chance(failures));
+            over
+        })
+    }
+
+    fn any_intensity() -> impl Strategy<Value = (Intensity, Backoff)> {
+        (0..40u32, 1..200_000u64, 1..=500u64, 1..10_000u64).prop_map(|(restarts, within, first, more)| {
+            let first = Duration::from_millis(first);
+            let cap = first + Duration::from_millis(more);
+            let backoff = Backoff { first, cap, jitter: 0.3, reset_after: cap };
+            (Intensity { restarts, within: Duration::from_millis(within) }, backoff)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_always_trips_and_what_is_refused_need_not(
+            (intensity, backoff) in any_intensity(), chances in proptest::collection::vec(0.0..1.0, 150),
+        ) {
+            match intensity.validate(&backoff, Duration::ZERO) {
+                Ok(()) => {
+                    let after = given_up_after(&intensity, &backoff, |failures| chances[failures as usize]);
+                    prop_assert_eq!(after, Some(intensity.restarts + 1));
+                }
+                Err(_) => prop_assert_eq!(given_up_after(&intensity, &backoff, |_| 0.0), None),
+            }
+        }
+
+        #[test]
+        fn no_more_restarts_than_allowed_lie_within_the_time(
+            (intensity, _) in any_intensity(), gaps in proptest::collection::vec(0..20_000u64, 1..200),
+        ) {
+            let (mut recent, mut now, mut all) = (Recent::default(), Duration::ZERO, Vec::new());
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                all.push(now);
+                let within = all.iter().filter(|&&at| now - at <= intensity.within).count();
+                let over = recent.failed(&intensity, now);
+                prop_assert_eq!(over, within > intensity.restarts as usize);
+                if over {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let backoff = Backoff::default();
+        let good = Intensity::default();
+        assert_eq!(good.validate(&backoff, Duration::ZERO), Ok(()));
+        assert!(matches!(
+            good.validate(&backoff, Duration::from_secs(2)),
+            Err(IntensityError::NeverTrips { .. })
+        ));
+        let many = Intensity { restarts: MOST_RESTARTS + 1, within: Duration::MAX };
+        assert_eq!(
+            many.validate(&backoff, Duration::ZERO),
+            Err(IntensityError::TooMany { restarts: MOST_RESTARTS + 1 })
+        );
+        let none = Intensity { restarts: 0, within: Duration::ZERO };
+        assert_eq!(none.validate(&backoff, Duration::ZERO), Err(IntensityError::NoTime));
     }
 }

@@ -67,3 +67,33 @@ impl Strategy {
         self != Self::OneForOne
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{ExitKind, Restart, Strategy};
+
+    proptest! {
+        #[test]
+        fn the_failed_child_is_always_concerned_and_nobody_beyond_the_last(count in 1..50usize, at in 0..50usize) {
+            let failed = at % count;
+            for strategy in [Strategy::OneForOne, Strategy::RestForOne, Strategy::OneForAll] {
+                let concerned = strategy.concerned(failed, count);
+                prop_assert!(concerned.contains(&failed) && concerned.end <= count);
+            }
+            prop_assert_eq!(Strategy::OneForOne.concerned(failed, count).len(), 1);
+            prop_assert_eq!(Strategy::RestForOne.concerned(failed, count).len(), count - failed);
+            prop_assert_eq!(Strategy::OneForAll.concerned(failed, count).len(), count);
+        }
+    }
+
+    #[test]
+    fn which_exits_are_answered_by_a_restart() {
+        use ExitKind::{Failed, Finished};
+        let wanted = |restart: Restart| [restart.wants(Finished), restart.wants(Failed)];
+        assert_eq!(wanted(Restart::Permanent), [true, true]);
+        assert_eq!(wanted(Restart::Transient), [false, true]);
+        assert_eq!(wanted(Restart::Temporary), [false, false]);
+    }
+}

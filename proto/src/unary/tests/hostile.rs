@@ -12,6 +12,8 @@ use super::{
     raw::{RawPeer, frame, read_error, read_message, read_to_end},
 };
 
+type Expected = fn(&CallError) -> bool;
+
 const ID: codec::CallId = [9; 16];
 
 async fn node(settings: Settings) -> (Node, Mailbox) {
@@ -82,7 +84,8 @@ async fn an_oversized_call_is_refused() {
     let (id, text) = read_error(&mut stream).await;
     assert_eq!(id, ID);
     assert!(text.contains("more than 100000"), "{text}");
-    // A caller that writes everything before it reads sees the answer as well.
+    // A caller that writes everything before it reads, more than fits on the way, sees it as well.
+    let call = codec::encode_call(&ID, &raw.peer, "Test.rpc_watched", &[0; 500_000]);
     let mut stream = raw.open_agreed("Test.rpc_watched", &call).await;
     assert_eq!(read_error(&mut stream).await.0, ID);
     assert_eq!(node.registry.counters().oversized, 2);
@@ -101,13 +104,27 @@ async fn a_caller_that_ends_its_stream_has_cancelled() {
     stream.close().await.unwrap();
     tokio::time::timeout(PATIENCE, work.cancelled()).await.expect("the work is dropped");
     assert_eq!(node.registry.counters().cancelled, 1);
-    // More bytes than the one message are no cancellation.
-    let more = [call.clone(), vec![0; 5000]].concat();
-    let mut stream = raw.open_agreed("Test.rpc_watched", &more).await;
-    let work = mailbox.recv().await.unwrap();
-    assert!(!work.is_cancelled());
-    work.answer(Err("enough".to_owned()));
-    assert_eq!(read_error(&mut stream).await, (ID, "enough".to_owned()));
+}
+
+/// Bytes after the one message, with it or later, would fill the stream's buffer.
+#[tokio::test]
+async fn more_than_one_message_is_refused() {
+    let (node, mailbox) = node(Settings::default()).await;
+    let mut raw = RawPeer::dial(&node.address).await;
+    let call = codec::encode_call(&ID, &raw.peer, "Test.rpc_watched", b"work");
+    let mut stream = raw.open_agreed("Test.rpc_watched", &[call.clone(), vec![0; 10]].concat()).await;
+    let (id, text) = read_error(&mut stream).await;
+    assert_eq!((id, &text[..]), (ID, "malformed request: bytes after the message"));
+    assert!(mailbox.is_empty());
+
+    let mut stream = raw.open_agreed("Test.rpc_watched", &call).await;
+    let mut work = mailbox.recv().await.unwrap();
+    stream.write_all(&[0; 10]).await.unwrap();
+    stream.flush().await.unwrap();
+    tokio::time::timeout(PATIENCE, work.cancelled()).await.expect("the work is dropped");
+    assert!(read_to_end(&mut stream).await.is_empty());
+    assert_eq!(node.registry.counters().malformed, 2);
+    echoes(&mut raw).await;
 }
 
 #[tokio::test]
@@ -133,7 +150,7 @@ async fn bad_answers_are_told_apart() {
     until(async || node.with(move |swarm| swarm.is_connected(&peer)).await).await;
     let large = codec::encode_answer(&ID, Ok(&[0; 200_000]));
     let not_an_answer = codec::encode_call(&ID, &PeerId::random(), "x", b"");
-    let cases: [(&[u8], fn(&CallError) -> bool); 6] = [
+    let cases: [(&[u8], Expected); 6] = [
         (&[], |error| matches!(error, CallError::Io(_))),
         (&[9, 9, 9], |error| matches!(error, CallError::Io(_))),
         (&[3, 0xff, 0xff, 0xff], |error| matches!(error, CallError::Malformed(_))),
@@ -181,6 +198,7 @@ async fn a_refusal_in_gos_words_is_an_unknown_handler() {
     let mut stream = raw.inbound.recv().await.unwrap();
     stream.write_all(&[frame("/multistream/1.0.0"), frame("na")].concat()).await.unwrap();
     stream.flush().await.unwrap();
-    drop(stream);
+    // The rest of the request is never read: the refusal is seen while writing.
     assert_eq!(waiting.await.unwrap(), Err(CallError::UnknownHandler));
+    drop(stream);
 }

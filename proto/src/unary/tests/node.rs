@@ -95,7 +95,7 @@ impl Node {
     ) -> T {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |swarm| drop(sender.send(job(swarm))));
-        self.jobs.send(job).await.ok().expect("the swarm runs");
+        assert!(self.jobs.send(job).await.is_ok(), "the swarm runs");
         receiver.await.unwrap()
     }
 

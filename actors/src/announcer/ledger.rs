@@ -1,0 +1,166 @@
+//! What is known of each record: when it was last stored, until when it lasts, and who said so.
+
+use std::collections::BTreeMap;
+
+use hivemind_proto::{
+    dht::{RecordOutcome, StoreReport},
+    records::ServerState,
+    time::DhtTime,
+};
+use serde::Serialize;
+
+use super::records::RecordName;
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    /// Every record was acknowledged by another peer.
+    Confirmed,
+    /// There is no other node.
+    Alone,
+    /// Some record was acknowledged by no other peer.
+    Failed,
+}
+
+/// The announcer's bookkeeping.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    records: BTreeMap<RecordName, Entry>,
+    verdict: Option<Verdict>,
+    verdict_changed: bool,
+    version: u64,
+    state: Option<ServerState>,
+    /// The state of the last logged verdict: a new state is news even if the verdict is the same.
+    told_state: Option<ServerState>,
+    known_nodes: usize,
+    attempts: u64,
+    failed_attempts: u64,
+    last_calls: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    outcome: RecordOutcome,
+    confirmed: bool,
+    /// When another peer last acknowledged it, and until when that lasts.
+    stored: Option<(DhtTime, DhtTime)>,
+}
+
+/// The ledger in a few numbers.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Summary {
+    pub(super) state: Option<ServerState>,
+    pub(super) records: usize,
+    pub(super) confirmed: usize,
+    /// Other peers that hold the record that fewest of them hold.
+    pub(super) least_replicas: usize,
+    /// Until the first of the records lapses at other peers; `None` if one is nowhere.
+    pub(super) seconds_to_expiry: Option<f64>,
+}
+
+/// What a probe tells.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    verdict: Option<Verdict>,
+    version: u64,
+    attempts: u64,
+    failed_attempts: u64,
+    last_store_calls: usize,
+    #[serde(flatten)]
+    summary: Summary,
+    unconfirmed: Vec<RecordName>,
+}
+
+/// Names of unconfirmed records that a probe tells at most.
+const MAX_NAMED: usize = 16;
+
+impl Ledger {
+    pub(super) fn begin(&mut self, version: u64, state: ServerState, known_nodes: usize) {
+        (self.version, self.state, self.known_nodes) = (version, Some(state), known_nodes);
+        self.attempts += 1;
+    }
+
+    pub(super) fn end(
+        &mut self,
+        names: Vec<RecordName>,
+        report: &StoreReport,
+        expiration: DhtTime,
+        now: DhtTime,
+    ) -> Verdict {
+        for (name, outcome) in names.into_iter().zip(&report.records) {
+            let entry = self.records.entry(name).or_default();
+            entry.confirmed = !outcome.acknowledged.is_empty();
+            if entry.confirmed {
+                entry.stored = Some((now, expiration));
+            }
+            entry.outcome = outcome.clone();
+        }
+        self.last_calls = report.calls;
+        let verdict = match self.records.values().all(|entry| entry.confirmed) {
+            true => Verdict::Confirmed,
+            false if report.alone => Verdict::Alone,
+            false => Verdict::Failed,
+        };
+        self.failed_attempts += u64::from(verdict != Verdict::Confirmed);
+        self.verdict_changed = self.verdict != Some(verdict) || self.told_state != self.state;
+        (self.verdict, self.told_state) = (Some(verdict), self.state);
+        verdict
+    }
+
+    /// The offer has changed: nothing of the new one is confirmed.
+    pub(super) fn outdate(&mut self) {
+        self.records.values_mut().for_each(|entry| entry.confirmed = false);
+    }
+
+    pub(super) fn is_confirmed(&self, name: &RecordName) -> bool {
+        self.records.get(name).is_some_and(|entry| entry.confirmed)
+    }
+
+    /// Whether some record was refused by all who answered.
+    pub(super) fn has_refused(&self) -> bool {
+        self.records.values().any(|entry| !entry.confirmed && !entry.outcome.refused.is_empty())
+    }
+
+    pub(super) fn verdict_changed(&self) -> bool {
+        self.verdict_changed
+    }
+
+    /// How many nodes were known when it was last announced.
+    pub(super) fn known_nodes(&self) -> usize {
+        self.known_nodes
+    }
+
+    pub(super) fn saw_nodes(&mut self, known: usize) {
+        self.known_nodes = known;
+    }
+
+    pub(super) fn summary(&self, now: DhtTime) -> Summary {
+        let entries = self.records.values();
+        let expirations: Option<Vec<DhtTime>> =
+            entries.clone().map(|entry| entry.stored.map(|(_, expiration)| expiration)).collect();
+        Summary {
+            state: self.state,
+            records: self.records.len(),
+            confirmed: entries.clone().filter(|entry| entry.confirmed).count(),
+            least_replicas: entries.map(|entry| entry.outcome.acknowledged.len()).min().unwrap_or(0),
+            seconds_to_expiry: expirations
+                .and_then(|expirations| expirations.into_iter().min())
+                .map(|first| first.seconds_since(now)),
+        }
+    }
+
+    pub(super) fn status(&self, now: DhtTime) -> Status {
+        let unconfirmed =
+            self.records.iter().filter(|(_, entry)| !entry.confirmed).map(|(name, _)| name.clone());
+        Status {
+            verdict: self.verdict,
+            version: self.version,
+            attempts: self.attempts,
+            failed_attempts: self.failed_attempts,
+            last_store_calls: self.last_calls,
+            summary: self.summary(now),
+            unconfirmed: unconfirmed.take(MAX_NAMED).collect(),
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The announcer keeps this true: every record of ours is at its replicas, with time to live to spare.
+//!
+//! It stores all records each period, at once when the offer changes, and again with backoff what nobody else
+//! acknowledged. A store that reached no other peer is a failure; a swarm in which there is nobody else is reported
+//! as "alone". When it drains, it stores the same records as OFFLINE and sees them acknowledged: the DHT knows no
+//! delete. A restart loses its bookkeeping, and announces at once.
+//!
+//! Protocol facts: `petals/server/server.py` (`ModuleAnnouncerThread`), `petals/utils/dht.py`.
+
+mod farewell;
+mod ledger;
+pub mod messages;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
+};
+use futures::stream;
+use hivemind_proto::{
+    dht::{REPLICAS, StoreReport},
+    records::ServerState,
+    time::DhtTime,
+};
+use libp2p::PeerId;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::sync::watch;
+
+use self::{
+    ledger::{Ledger, Verdict},
+    messages::AnnounceNow,
+    records::{Named, RecordName},
+};
+use crate::{
+    clock::SharedClock,
+    dht::{
+        Dht, KnownNodes,
+        messages::{Lookup, Membership, Store},
+    },
+    server_info::{ServerInfoStore, Snapshot, Snapshots, messages::Subscribe},
+    supervisor::{Backoff, Birth, Drain, Probe, ProbeReport},
+};
+
+/// Changes in quick succession are announced once, this long after the first of them.
+const CHANGE_DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// How long the first announcement waits for somebody to announce to.
+const START_GRACE: Duration = Duration::from_secs(1);
+
+/// While records have fewer replicas than they should, news of more nodes is followed up after this time.
+const GROWTH_DEBOUNCE: Duration = Duration::from_secs(1);
+
+/// A period is shortened by up to this part, so that servers that started together drift apart.
+const PERIOD_JITTER: f64 = 0.1;
+
+/// How far ahead of our own reckoning a record under our name may expire for us to outlive it: what another storage
+/// of ours would accept at most.
+const MAX_OUTLIVED: Duration = Duration::from_secs(24 * 3600);
+
+/// By how much a record's expiration grows at least: expirations are doubles, and this is well above their grain.
+const EXPIRATION_STEP: Duration = Duration::from_millis(1);
+
+/// What the actor is made of.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Under whose name the blocks are announced.
+    pub own_peer: PeerId,
+    /// How often every record is stored.
+    pub period: Duration,
+    /// How long each store is to last.
+    pub ttl: Duration,
+    /// How long to wait before a failed store is tried again.
+    pub retry: Backoff,
+    /// Whether it is in order that there is nobody else: we seed the swarm.
+    pub may_be_alone: bool,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// The actor.
+pub struct Announcer {
+    settings: Settings,
+    dht: Addr<Dht>,
+    server_info: Addr<ServerInfoStore>,
+    clock: SharedClock,
+    birth: Birth,
+    rng: SmallRng,
+    /// What it listens to; `None` until it has subscribed.
+    sources: Option<Sources>,
+    ledger: Ledger,
+    /// An attempt is under way.
+    busy: bool,
+    /// What the attempt that follows is to store, if one is due as soon as this one ends.
+    queued: Option<Scope>,
+    timer: Option<SpawnHandle>,
+    failures: u32,
+    last_expiration: Option<DhtTime>,
+    draining: bool,
+}
+
+#[derive(Clone)]
+struct Sources {
+    snapshots: Snapshots,
+    known: KnownNodes,
+}
+
+/// Which records an attempt stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    Unconfirmed,
+}
+
+/// The offer changed.
+struct OfferChanged;
+
+/// More or fewer nodes are known.
+struct NodesChanged;
+
+impl Announcer {
+    /// An actor that announces what `server_info` says through `dht`.
+    pub fn new(
+        settings: Settings,
+        dht: Addr<Dht>,
+        server_info: Addr<ServerInfoStore>,
+        clock: SharedClock,
+        birth: Birth,
+    ) -> Self {
+        Self {
+            rng: SmallRng::seed_from_u64(settings.seed),
+            settings,
+            dht,
+            server_info,
+            clock,
+            birth,
+            sources: None,
+            ledger: Ledger::default(),
+            busy: false,
+            queued: None,
+            timer: None,
+            failures: 0,
+            last_expiration: None,
+            draining: false,
+        }
+    }
+
+    fn subscribed(&mut self, sources: Sources, ctx: &mut Context<Self>) {
+        self.birth.ready.notify();
+        if sources.snapshots.borrow().is_none() {
+            return; // a bootstrap announces nothing
+        }
+        ctx.add_stream(changes(sources.snapshots.clone(), || OfferChanged));
+        ctx.add_stream(changes(sources.known.clone(), || NodesChanged));
+        let somebody_is_there = *sources.known.borrow() > 0;
+        self.sources = Some(sources);
+        self.schedule(if somebody_is_there { Duration::ZERO } else { START_GRACE }, Scope::All, ctx);
+    }
+
+    fn schedule(&mut self, delay: Duration, scope: Scope, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = Some(ctx.run_later(delay, move |this, ctx| {
+            this.timer = None;
+            this.attempt(scope, ctx);
+        }));
+    }
+
+    /// Stores once. While an attempt is under way, the next one waits for its end.
+    fn attempt(&mut self, scope: Scope, ctx: &mut Context<Self>) {
+        let Some(snapshot) = self.snapshot().filter(|_| !self.draining) else { return };
+        if self.busy {
+            self.queued = Some(if self.queued == Some(Scope::All) { Scope::All } else { scope });
+            return;
+        }
+        let expiration = self.next_expiration();
+        let mut named = records::of(&snapshot.offer, self.settings.own_peer, expiration);
+        if scope == Scope::Unconfirmed {
+            named.retain(|record| !self.ledger.is_confirmed(&record.name));
+        }
+        self.ledger.begin(snapshot.version, snapshot.offer.server.state, self.known_nodes());
+        self.busy = true;
+        let (names, records) = named.into_iter().map(|Named { name, record }| (name, record)).unzip();
+        let stored = self.dht.send(Store { records }).into_actor(self);
+        ctx.spawn(stored.map(move |report, this, ctx| {
+            this.busy = false;
+            // Otherwise the dht actor is gone, and this actor is about to be rebuilt with it.
+            if let Ok(Ok(report)) = report {
+                this.stored(names, &report, expiration, ctx);
+            }
+        }));
+    }
+
+    fn stored(
+        &mut self,
+        names: Vec<RecordName>,
+        report: &StoreReport,
+        expiration: DhtTime,
+        ctx: &mut Context<Self>,
+    ) {
+        let verdict = self.ledger.end(names, report, expiration, self.clock.now());
+        self.log(verdict, report);
+        if self.draining {
+            return;
+        }
+        if self.ledger.has_refused() {
+            self.look_who_outlives_us(ctx);
+        }
+        let in_order =
+            verdict == Verdict::Confirmed || (verdict == Verdict::Alone && self.settings.may_be_alone);
+        self.failures = if in_order { 0 } else { self.failures + 1 };
+        if let Some(scope) = self.queued.take() {
+            return self.schedule(Duration::ZERO, scope, ctx);
+        }
+        let chance: f64 = self.rng.random();
+        let period = self.settings.period.mul_f64(1.0 - PERIOD_JITTER * chance);
+        match in_order {
+            true => self.schedule(period, Scope::All, ctx),
+            false => {
+                let retry = self.settings.retry.delay(self.failures, chance);
+                self.schedule(retry.min(period), Scope::Unconfirmed, ctx);
+            }
+        }
+    }
+
+    /// Somebody holds a record under our name that lives longer than ours: an earlier life of ours with a longer TTL,
+    /// or a forgery. Our next one has to expire after it.
+    fn look_who_outlives_us(&mut self, ctx: &mut Context<Self>) {
+        let Some(snapshot) = self.snapshot() else { return };
+        let ours = records::of(&snapshot.offer, self.settings.own_peer, self.clock.now());
+        let keys = ours.iter().map(|named| named.record.key).collect();
+        let found = self.dht.send(Lookup { keys }).into_actor(self);
+        ctx.spawn(found.map(move |found, this, _| {
+            let Ok(Ok(found)) = found else { return };
+            let held = ours.iter().filter_map(|named| records::held(&found, &named.record));
+            let horizon = this.clock.now() + MAX_OUTLIVED;
+            let latest = held.map(|item| item.expiration).filter(|at| *at <= horizon).max();
+            if latest > this.last_expiration {
+                tracing::warn!(expires = ?latest, "a record under our name outlives ours, the next one will outlive it");
+                this.last_expiration = latest;
+            }
+        }));
+    }
+
+    /// Expirations only grow, so that each announcement is fresher than the one before, whatever the clock does.
+    fn next_expiration(&mut self) -> DhtTime {
+        let wanted = self.clock.now() + self.settings.ttl;
+        let least = self.last_expiration.map(|last| last + EXPIRATION_STEP);
+        let expiration = least.map_or(wanted, |least| least.max(wanted));
+        self.last_expiration = Some(expiration);
+        expiration
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.sources.as_ref().and_then(|sources| sources.snapshots.borrow().clone())
+    }
+
+    fn known_nodes(&self) -> usize {
+        self.sources.as_ref().map_or(0, |sources| *sources.known.borrow())
+    }
+
+    /// One line for each change of the verdict; the routine is for whoever debugs.
+    fn log(&self, verdict: Verdict, report: &StoreReport) {
+        let summary = self.ledger.summary(self.clock.now());
+        let (records, confirmed) = (summary.records, summary.confirmed);
+        let (replicas, calls) = (summary.least_replicas, report.calls);
+        match verdict {
+            _ if !self.ledger.verdict_changed() => {
+                tracing::debug!(?verdict, records, confirmed, replicas, calls, "announced again");
+            }
+            Verdict::Confirmed => {
+                tracing::info!(state = ?summary.state, records, replicas, calls, "announced, acknowledged by other peers");
+            }
+            Verdict::Alone if self.settings.may_be_alone => {
+                tracing::info!(records, "alone: nobody else is in the swarm yet, records are held here only");
+            }
+            Verdict::Alone => tracing::warn!(records, "not announced: no other node is known"),
+            Verdict::Failed => {
+                tracing::warn!(
+                    records,
+                    confirmed,
+                    calls,
+                    "announcement incomplete: some records were acknowledged by nobody"
+                );
+            }
+        }
+    }
+}
+
+/// An item for each change of `source`.
+fn changes<T, I>(source: watch::Receiver<T>, item: impl Fn() -> I) -> impl futures::Stream<Item = I> {
+    stream::unfold((source, item), |(mut source, item)| async move {
+        source.changed().await.ok()?;
+        Some((item(), (source, item)))
+    })
+}
+
+impl Actor for Announcer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (snapshots, member) = (self.server_info.send(Subscribe), self.dht.send(Membership));
+        let subscribed = async move { Some((snapshots.await.ok()?, member.await.ok()?)) };
+        ctx.spawn(subscribed.into_actor(self).map(|subscribed, this, ctx| {
+            // If either is gone, this actor is about to be rebuilt with it.
+            if let Some((snapshots, member)) = subscribed {
+                this.subscribed(Sources { snapshots, known: member.known }, ctx);
+            }
+        }));
+    }
+}
+
+impl StreamHandler<OfferChanged> for Announcer {
+    fn handle(&mut self, _: OfferChanged, ctx: &mut Self::Context) {
+        self.ledger.outdate();
+        self.schedule(CHANGE_DEBOUNCE, Scope::All, ctx);
+    }
+
+    /// The source is gone, and this actor is about to be rebuilt with it.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<NodesChanged> for Announcer {
+    fn handle(&mut self, _: NodesChanged, ctx: &mut Self::Context) {
+        let known = self.known_nodes();
+        match self.ledger.known_nodes() {
+            // Nobody was there to announce to, and now somebody is.
+            0 if known > 0 => self.schedule(Duration::ZERO, Scope::All, ctx),
+            before if known > before && self.ledger.summary(self.clock.now()).least_replicas < REPLICAS => {
+                self.ledger.saw_nodes(known);
+                self.schedule(GROWTH_DEBOUNCE, Scope::All, ctx);
+            }
+            _ => {}
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Handler<AnnounceNow> for Announcer {
+    type Result = ();
+
+    fn handle(&mut self, _: AnnounceNow, ctx: &mut Self::Context) {
+        self.attempt(Scope::All, ctx);
+    }
+}
+
+impl Handler<Probe> for Announcer {
+    type Result = ProbeReport;
+
+    fn handle(&mut self, _: Probe, _: &mut Self::Context) -> ProbeReport {
+        ProbeReport::of(&self.ledger.status(self.clock.now()))
+    }
+}
+
+impl Handler<Drain> for Announcer {
+    type Result = actix::ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        self.draining = true;
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let state = ServerState::Offline;
+        let records = self.snapshot().map(|snapshot| {
+            let mut offer = snapshot.offer.clone();
+            offer.server.state = state;
+            let expiration = self.next_expiration();
+            records::of(&offer, self.settings.own_peer, expiration)
+        });
+        let farewell = farewell::say(self.dht.clone(), records.unwrap_or_default(), self.settings.retry);
+        Box::pin(farewell.into_actor(self))
+    }
+}

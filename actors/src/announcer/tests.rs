@@ -1,0 +1,199 @@
+//! Announcements on a simulated swarm, in virtual time.
+
+use hivemind_proto::{
+    dht::{DhtId, Found, Subkey},
+    records::{MODEL_INDEX_KEY, ServerInfo},
+};
+use tokio::time::sleep;
+
+use super::*;
+use crate::{
+    dht::tests::{Member, join, member, swarm_of, virtual_clock},
+    server_info::{
+        self, Offer,
+        messages::{Change, Source, Update},
+        tests::offer,
+    },
+    simulated::SimulatedNetwork,
+};
+
+const PERIOD: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(300);
+
+struct Server {
+    member: Member,
+    store: Addr<ServerInfoStore>,
+    announcer: Addr<Announcer>,
+}
+
+fn start(member: Member, clock: &SharedClock, offer: Offer, may_be_alone: bool) -> Server {
+    let settings = server_info::Settings::volatile(Some(offer));
+    let store = ServerInfoStore::new(settings, Birth::detached().0).start();
+    let settings = Settings {
+        own_peer: member.peer,
+        period: PERIOD,
+        ttl: TTL,
+        retry: Backoff { cap: Duration::from_secs(10), ..Backoff::default() },
+        may_be_alone,
+        seed: 1,
+    };
+    let (birth, _) = Birth::detached();
+    let announcer = Announcer::new(settings, member.dht.clone(), store.clone(), clock.clone(), birth).start();
+    Server { member, store, announcer }
+}
+
+impl Server {
+    async fn status(&self) -> serde_json::Value {
+        self.announcer.send(Probe).await.unwrap().0
+    }
+}
+
+/// What `reader` finds of block `index` under the name of `peer`.
+async fn block(reader: &Member, index: u32, peer: PeerId) -> Option<(ServerInfo, DhtTime)> {
+    let key = DhtId::of_text(&format!("tiny-llama-hf.{index}"));
+    let found = reader.dht.send(Lookup { keys: vec![key] }).await.unwrap().unwrap();
+    let item = found[&key].subkey(&Subkey::text(&peer.to_base58()))?;
+    Some((ServerInfo::decode(&item.value).unwrap(), item.expiration))
+}
+
+#[actix_rt::test]
+async fn every_record_is_found_by_others_and_outlives_every_period() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 7).await;
+    let server = start(members.pop().unwrap(), &clock, offer(), false);
+    sleep(Duration::from_secs(1)).await;
+    let peer = server.member.peer;
+    let mut last = clock.now();
+    for _ in 0..20 {
+        for index in 0..4 {
+            let (info, expiration) = block(&members[2], index, peer).await.unwrap();
+            assert_eq!(info, offer().server);
+            assert!(expiration.seconds_since(clock.now()) > (TTL - PERIOD).as_secs_f64() - 2.0);
+            assert!(expiration >= last);
+            last = expiration;
+        }
+        sleep(PERIOD / 2).await;
+    }
+    let index = DhtId::of_text(MODEL_INDEX_KEY);
+    let found = members[0].dht.send(Lookup { keys: vec![index] }).await.unwrap().unwrap();
+    assert!(found[&index].subkey(&Subkey::text("tiny-llama-hf")).is_some());
+    let status = server.status().await;
+    assert_eq!((&status["verdict"], &status["records"]), (&"confirmed".into(), &5.into()));
+    assert_eq!(status["failed_attempts"], 0);
+}
+
+#[actix_rt::test]
+async fn a_private_model_stays_out_of_the_index() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 3).await;
+    let hidden = Offer { prefix: "_mine".parse().unwrap(), ..offer() };
+    let server = start(members.pop().unwrap(), &clock, hidden, false);
+    sleep(Duration::from_secs(1)).await;
+    let index = DhtId::of_text(MODEL_INDEX_KEY);
+    let found = members[0].dht.send(Lookup { keys: vec![index] }).await.unwrap().unwrap();
+    assert_eq!(found[&index], Found { nearest: found[&index].nearest.clone(), value: None });
+    assert_eq!(server.status().await["records"], 4);
+}
+
+#[actix_rt::test]
+async fn a_change_is_announced_at_once_and_many_changes_once() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 4).await;
+    let server = start(members.pop().unwrap(), &clock, offer(), false);
+    sleep(Duration::from_secs(5)).await;
+    let before = server.status().await["attempts"].as_u64().unwrap();
+    for tokens in 0..100 {
+        let change =
+            Change { state: Some(ServerState::Online), cache_tokens_left: Some(tokens), ..Change::default() };
+        server.store.send(Update { source: Source::Backend, change }).await.unwrap().unwrap();
+    }
+    sleep(Duration::from_secs(1)).await;
+    let (info, _) = block(&members[0], 3, server.member.peer).await.unwrap();
+    assert_eq!((info.state, info.cache_tokens_left), (ServerState::Online, Some(99)));
+    assert!(server.status().await["attempts"].as_u64().unwrap() <= before + 2);
+}
+
+#[actix_rt::test]
+async fn what_nobody_acknowledged_is_a_failure_and_is_tried_again_until_somebody_does() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 3).await;
+    let lonely = members.pop().unwrap();
+    let peer = lonely.peer;
+    swarm.cut(peer);
+    let server = start(lonely, &clock, offer(), false);
+    sleep(Duration::from_secs(90)).await;
+    let status = server.status().await;
+    assert_ne!(status["verdict"], "confirmed");
+    assert!(status["failed_attempts"].as_u64().unwrap() >= 5, "{status}");
+    assert_eq!(status["confirmed"], 0);
+
+    swarm.heal(peer);
+    join(&server.member, &members[0]).await;
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(server.status().await["verdict"], "confirmed");
+    assert!(block(&members[1], 0, peer).await.is_some());
+}
+
+#[actix_rt::test]
+async fn a_seed_is_alone_until_somebody_joins_and_then_announces_at_once() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let server = start(member(&swarm, &clock, 1), &clock, offer(), true);
+    sleep(Duration::from_secs(2)).await;
+    let status = server.status().await;
+    assert_eq!((&status["verdict"], &status["confirmed"]), (&"alone".into(), &0.into()));
+
+    let newcomer = member(&swarm, &clock, 2);
+    join(&newcomer, &server.member).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.status().await["verdict"], "confirmed");
+    assert!(block(&newcomer, 2, server.member.peer).await.is_some());
+}
+
+#[actix_rt::test]
+async fn a_farewell_is_offline_everywhere_when_the_drain_ends() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 5).await;
+    let server = start(members.pop().unwrap(), &clock, offer(), false);
+    sleep(Duration::from_secs(3)).await;
+    let started = tokio::time::Instant::now();
+    server.announcer.send(Drain).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1));
+    for index in 0..4 {
+        let (info, expiration) = block(&members[1], index, server.member.peer).await.unwrap();
+        assert_eq!(info.state, ServerState::Offline);
+        assert!(expiration.seconds_since(clock.now()) > TTL.as_secs_f64() - 5.0);
+    }
+    // Nothing is announced after it.
+    sleep(3 * PERIOD).await;
+    assert_eq!(block(&members[1], 0, server.member.peer).await.unwrap().0.state, ServerState::Offline);
+}
+
+#[actix_rt::test]
+async fn a_farewell_that_nobody_hears_ends_in_time() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 3).await;
+    let server = start(members.pop().unwrap(), &clock, offer(), false);
+    sleep(Duration::from_secs(3)).await;
+    swarm.cut(server.member.peer);
+    let started = tokio::time::Instant::now();
+    server.announcer.send(Drain).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[actix_rt::test]
+async fn an_earlier_life_with_a_longer_ttl_is_outlived() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 4).await;
+    let me = members.pop().unwrap();
+    let long = clock.now() + Duration::from_secs(3600);
+    let mut old = offer();
+    old.server.state = ServerState::Offline;
+    let records = records::of(&old, me.peer, long).into_iter().map(|named| named.record).collect();
+    members[0].dht.send(Store { records }).await.unwrap().unwrap();
+    let server = start(me, &clock, offer(), false);
+    sleep(Duration::from_secs(5)).await;
+    let (info, expiration) = block(&members[1], 0, server.member.peer).await.unwrap();
+    assert_eq!(info.state, ServerState::Joining);
+    assert!(expiration > long);
+    assert_eq!(server.status().await["verdict"], "confirmed");
+}

@@ -1,0 +1,54 @@
+//! What other actors ask of the dht actor.
+
+use std::collections::HashMap;
+
+use actix::Message;
+use hivemind_proto::dht::{CallFailure, DhtId, Found, Pong, Record, StoreReport};
+use libp2p::PeerId;
+
+use super::KnownNodes;
+
+/// The actor was restarted while it worked on the request: what came of it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the dht actor was restarted")]
+pub struct Restarted;
+
+/// Asks a peer who it is, and puts it into the table if it answers.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Pong, CallFailure>")]
+pub struct Ping {
+    /// Whom to ask.
+    pub peer: PeerId,
+    /// Whether it is to call us back before it answers; then it lists us to others.
+    pub validate: bool,
+}
+
+/// Searches for keys: the freshest value of each, and the nodes nearest to it.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<HashMap<DhtId, Found>, Restarted>")]
+pub struct Lookup {
+    /// The keys.
+    pub keys: Vec<DhtId>,
+}
+
+/// Stores records at the nodes nearest to their keys.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<StoreReport, Restarted>")]
+pub struct Store {
+    /// What to store.
+    pub records: Vec<Record>,
+}
+
+/// Who we are in the DHT, and how many others we know.
+#[derive(Debug, Message)]
+#[rtype(result = "Member")]
+pub struct Membership;
+
+/// The answer to [`Membership`].
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Our own place.
+    pub id: DhtId,
+    /// How many other nodes are known, whenever that changes.
+    pub known: KnownNodes,
+}

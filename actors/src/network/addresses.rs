@@ -1,0 +1,99 @@
+//! Which addresses are of use to others, and which we dial.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, Transport,
+    core::transport::{DialOpts, ListenerId, PortUse, TransportError, TransportEvent},
+    multiaddr::Protocol,
+};
+
+/// Which addresses count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Only those that reach from anywhere: no private, loopback, link-local or CGNAT addresses.
+    Public,
+    /// All: for swarms within a machine or a private network.
+    Private,
+}
+
+impl Scope {
+    /// Whether `address` may be announced, handed on or dialled. A name counts until it is resolved;
+    /// an unspecified address is of use to nobody.
+    pub(super) fn allows(self, address: &Multiaddr) -> bool {
+        match address.iter().next() {
+            Some(Protocol::Ip4(ip)) if ip.is_unspecified() => false,
+            Some(Protocol::Ip6(ip)) if ip.is_unspecified() => false,
+            Some(Protocol::Ip4(ip)) => self == Self::Private || is_public_v4(ip),
+            Some(Protocol::Ip6(ip)) => self == Self::Private || is_public_v6(ip),
+            Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => {
+                self == Self::Private || name != "localhost"
+            }
+            Some(Protocol::Dnsaddr(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    // 100.64.0.0/10 is what carriers give their customers behind NAT (RFC 6598).
+    let carrier = a == 100 && (64..128).contains(&b);
+    let this_network = a == 0;
+    !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_broadcast())
+        && !(ip.is_multicast() || carrier || this_network)
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    if let Some(ip) = ip.to_ipv4_mapped() {
+        return is_public_v4(ip);
+    }
+    !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast())
+}
+
+/// A transport that dials only what its scope allows, whoever told of the address, and always from a
+/// new port: from the port that we listen on, two nodes with the same port number could connect to
+/// themselves. Below DNS, so that it sees the addresses to which names resolve.
+pub(super) struct Dialable<T> {
+    transport: T,
+    scope: Scope,
+}
+
+impl<T> Dialable<T> {
+    pub(super) fn new(transport: T, scope: Scope) -> Self {
+        Self { transport, scope }
+    }
+}
+
+impl<T: Transport + Unpin> Transport for Dialable<T> {
+    type Output = T::Output;
+    type Error = T::Error;
+    type ListenerUpgrade = T::ListenerUpgrade;
+    type Dial = T::Dial;
+
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<T::Error>> {
+        self.transport.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.transport.remove_listener(id)
+    }
+
+    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<T::Dial, TransportError<T::Error>> {
+        if !self.scope.allows(&address) {
+            return Err(TransportError::MultiaddrNotSupported(address));
+        }
+        self.transport.dial(address, DialOpts { port_use: PortUse::New, ..options })
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<TransportEvent<T::ListenerUpgrade, T::Error>> {
+        Pin::new(&mut self.transport).poll(cx)
+    }
+}

@@ -1,0 +1,110 @@
+//! What other actors say to the network and hear from it.
+
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use hivemind_proto::unary::{Counters, OutboundCall};
+use libp2p::{Multiaddr, PeerId};
+use serde::Serialize;
+
+/// What the network is asked to do. Dropping the receiver of a reply cancels the request.
+#[derive(Debug)]
+pub enum Command {
+    /// Call a handler of `peer`, connecting first if need be.
+    Call {
+        /// Who is called.
+        peer: PeerId,
+        /// What is called, and where the answer goes.
+        call: OutboundCall,
+    },
+    /// Be connected to `peer`.
+    Connect {
+        /// Who.
+        peer: PeerId,
+        /// Where the peer may be; what is known of it besides is tried as well.
+        addresses: Vec<Multiaddr>,
+        /// How long the asker waits.
+        deadline: Duration,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<(), ConnectError>>,
+    },
+    /// Tell how things are.
+    Status {
+        /// Where the status goes.
+        reply: oneshot::Sender<NetworkStatus>,
+    },
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// No address of the peer is known, or none of them answers.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+    /// It took too long.
+    #[error("not connected in time")]
+    Deadline,
+    /// Too many connections are being made.
+    #[error("too many connections are being made")]
+    Busy,
+}
+
+/// What happens in the network. A receiver that is too slow misses events, and is told so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkEvent {
+    /// The first connection to a peer is there.
+    Connected(PeerId),
+    /// The last connection to a peer is gone.
+    Disconnected(PeerId),
+    /// A peer said who it is.
+    Identified {
+        /// The peer.
+        peer: PeerId,
+        /// Its program, such as `p2pd/0.1`.
+        agent: String,
+        /// Whether it serves libp2p's Kademlia, so that it can be found, and be asked.
+        kad: bool,
+    },
+    /// We listen here.
+    ListenAddr(Multiaddr),
+    /// We do not listen here any more.
+    ListenAddrGone(Multiaddr),
+}
+
+/// How the network is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NetworkStatus {
+    /// Our peer id, in base58.
+    pub peer_id: String,
+    /// Where we listen.
+    pub listening: Vec<String>,
+    /// What we tell others about where we are.
+    pub announced: Vec<String>,
+    /// How many peers are connected.
+    pub connected_peers: usize,
+    /// How many connections there are to them.
+    pub connections: u32,
+    /// The first of the connected peers.
+    pub peers: Vec<PeerStatus>,
+    /// How many peers are in libp2p's Kademlia table.
+    pub kad_peers: usize,
+    /// How many peers are being connected to.
+    pub connecting: usize,
+    /// How many calls and others wait for those connections.
+    pub waiting: usize,
+    /// How many FIND_NODE lookups run.
+    pub lookups: usize,
+    /// What happened to unary calls so far.
+    pub calls: Counters,
+}
+
+/// A connected peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PeerStatus {
+    /// Its peer id, in base58.
+    pub peer_id: String,
+    /// Its program, once it has said so.
+    pub agent: Option<String>,
+    /// Whether it serves libp2p's Kademlia.
+    pub kad: bool,
+}

@@ -1,0 +1,9 @@
+//! Networks on loopback that call each other.
+
+mod actor;
+mod addresses;
+mod calls;
+mod dialer;
+mod finding;
+mod node;
+mod scope;

@@ -1,0 +1,256 @@
+//! The tree of actors: what stands above what, and what each is made of. Started from top to bottom, stopped from
+//! bottom to top; an actor holds addresses only of actors above it, and is rebuilt when one of those fails.
+//!
+//! ```text
+//! root             one_for_one
+//! ├─ swarm         rest_for_one
+//! │  ├─ network    there is a libp2p swarm with our identity, listening, within its limits
+//! │  ├─ dht        hivemind's DHT is answered, searched and written to
+//! │  ├─ bootstrap  we are joined; initial peers are never forgotten
+//! │  ├─ server_info  one validated account of what we serve, on disk
+//! │  ├─ backend    the announced state follows the model server behind us; only if the config names one
+//! │  ├─ rpc_info   whoever asks is told
+//! │  └─ announcer  every record of ours is at its replicas
+//! └─ ops           one_for_one
+//!    └─ admin      the API for the operator
+//! ```
+//!
+//! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
+//! failure for 300 s.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, Addr};
+use hivemind_proto::{
+    dht,
+    records::{ModelInfo, RecordError, ServerInfo, ServerState},
+    unary,
+};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use petald_actors::{
+    admin::{self, Admin, Bound, TreeCell},
+    announcer::{self, Announcer},
+    backend::Backend,
+    bootstrap::{self, Bootstrap, InitialPeer},
+    clock::{SharedClock, SystemClock},
+    dht::Dht,
+    network::{self, Network},
+    rpc_info::{self, RpcInfoServer},
+    server_info::{self, Memory, Offer, ServerInfoStore},
+    supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
+};
+use tokio::sync::watch;
+
+use crate::{
+    config::{Config, Serving, State, Swarm},
+    foundation::Foundation,
+};
+
+/// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
+pub(crate) const NETWORK_COMMANDS: usize = 1024;
+
+/// How long one call of the DHT may take: hivemind's `wait_timeout`.
+const DHT_CALL_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The longest pause between two attempts at an initial peer, or at an announcement that failed.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// The whole tree, described. `network` is how anybody reaches the network, and `commands` its other end.
+pub(crate) fn root(
+    foundation: &Foundation,
+    network: &network::Handle,
+    commands: &network::Commands,
+    cell: TreeCell,
+    bound: watch::Sender<Option<Bound>>,
+) -> Result<Child, RecordError> {
+    let children = vec![swarm(foundation, network, commands)?, ops(foundation, cell, bound)];
+    Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
+}
+
+fn swarm(
+    foundation: &Foundation,
+    handle: &network::Handle,
+    commands: &network::Commands,
+) -> Result<Child, RecordError> {
+    let config = &foundation.config;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (dht, server_info) = (Slot::new(), Slot::new());
+    let patience = |actor| config.supervisor.of(actor);
+
+    let network = {
+        let (settings, handle, commands) = (network_settings(foundation), handle.clone(), commands.clone());
+        let build = move |birth| Network::new(settings.clone(), handle.clone(), commands.clone(), birth);
+        supervisor::actor("network", &Slot::new(), patience("network"), build)
+    };
+    let dht_child = {
+        let (settings, handle, clock) = (dht_settings(foundation), handle.clone(), clock.clone());
+        let build = move |birth| Dht::new(settings.clone(), handle.clone(), clock.clone(), birth);
+        supervisor::actor("dht", &dht, patience("dht"), build)
+    };
+    let bootstrap = {
+        let (settings, handle, dht) = (bootstrap_settings(config), handle.clone(), dht.clone());
+        let build = move |birth| Bootstrap::new(settings.clone(), handle.clone(), above(&dht), birth);
+        supervisor::actor("bootstrap", &Slot::new(), patience("bootstrap"), build)
+    };
+    let server_info_child = {
+        let settings = server_info_settings(config)?;
+        let build = move |birth| ServerInfoStore::new(settings.clone(), birth);
+        supervisor::actor("server_info", &server_info, patience("server_info"), build)
+    };
+    let backend_child = config.backend.clone().map(|settings| {
+        let (server_info, clock) = (server_info.clone(), clock.clone());
+        let build = move |birth| Backend::new(settings.clone(), above(&server_info), clock.clone(), birth);
+        supervisor::actor("backend", &Slot::new(), patience("backend"), build)
+    });
+    let rpc_info = {
+        let settings = rpc_info::Settings { dht_client_mode: false };
+        let (handle, server_info) = (handle.clone(), server_info.clone());
+        let build =
+            move |birth| RpcInfoServer::new(settings.clone(), handle.clone(), above(&server_info), birth);
+        supervisor::actor("rpc_info", &Slot::new(), patience("rpc_info"), build)
+    };
+    let announcer = {
+        let settings = announcer_settings(foundation);
+        let build = move |birth| {
+            Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
+        };
+        supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
+    };
+    let mut children = vec![network, dht_child, bootstrap, server_info_child];
+    children.extend(backend_child);
+    children.extend([rpc_info, announcer]);
+    Ok(supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children))
+}
+
+fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Bound>>) -> Child {
+    let config = &foundation.config;
+    let settings = admin::Settings {
+        listen: config.admin.listen.clone(),
+        crash_endpoint: config.debug.crash_endpoint,
+        name: config.node.public_name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        peer_id: foundation.identity.peer_id(),
+        tree,
+        bound,
+    };
+    let admin = config.admin.enabled.then(|| {
+        let build = move |birth| Admin::new(settings.clone(), birth);
+        supervisor::actor("admin", &Slot::new(), config.supervisor.of("admin"), build)
+    });
+    supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), admin.into_iter().collect())
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "an actor is built after those above it; if one of them has failed since, this start fails with it"
+)]
+fn above<A: Actor>(slot: &Slot<A>) -> Addr<A> {
+    slot.get().expect("the actor above is running")
+}
+
+fn network_settings(foundation: &Foundation) -> network::Settings {
+    let config = &foundation.config.network;
+    network::Settings {
+        keypair: foundation.identity.keypair().clone(),
+        listen: config.listen.clone(),
+        announce: config.announce.clone(),
+        private_addresses: config.private_addresses,
+        agent_version: concat!("petald/", env!("CARGO_PKG_VERSION")).into(),
+        limits: network::Limits {
+            established: config.max_connections.get(),
+            // A quarter is kept for connections of our own: nobody can keep us from our bootstraps.
+            established_incoming: config.max_connections.get().div_ceil(4) * 3,
+            established_per_peer: config.max_connections_per_peer.get(),
+            ..network::Limits::default()
+        },
+        unary: unary::Settings::default(),
+        pool: foundation.pool.clone(),
+    }
+}
+
+fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
+    let node = dht::Settings {
+        id: foundation.node_id,
+        client_mode: false,
+        storage: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::default(),
+        seed: rand::random(),
+    };
+    petald_actors::dht::Settings { node, call_deadline: DHT_CALL_DEADLINE }
+}
+
+fn bootstrap_settings(config: &Config) -> bootstrap::Settings {
+    let mut initial_peers: Vec<InitialPeer> = Vec::new();
+    for (peer, address) in config.network.initial_peers.iter().filter_map(split_peer_id) {
+        match initial_peers.iter_mut().find(|known| known.peer == peer) {
+            Some(known) => known.addresses.push(address),
+            None => initial_peers.push(InitialPeer { peer, addresses: vec![address] }),
+        }
+    }
+    bootstrap::Settings { initial_peers, retry: retry(), seed: rand::random() }
+}
+
+fn announcer_settings(foundation: &Foundation) -> announcer::Settings {
+    let config = &foundation.config;
+    announcer::Settings {
+        own_peer: foundation.identity.peer_id(),
+        period: config.announce.period,
+        ttl: config.announce.ttl,
+        retry: retry(),
+        may_be_alone: config.network.swarm == Swarm::Seed,
+        seed: rand::random(),
+    }
+}
+
+fn retry() -> Backoff {
+    Backoff {
+        first: Duration::from_millis(500),
+        cap: LONGEST_RETRY,
+        reset_after: LONGEST_RETRY,
+        ..Backoff::default()
+    }
+}
+
+/// One memory for all incarnations: made here, once in the life of the process.
+fn server_info_settings(config: &Config) -> Result<server_info::Settings, RecordError> {
+    Ok(server_info::Settings {
+        offer: offer(config)?,
+        stated: config.serving.as_ref().map(|serving| serving.server.stated.clone()).unwrap_or_default(),
+        memory: Memory::in_file(config.server_info_file()),
+    })
+}
+
+/// What is offered. Without a backend nothing is known of the model server, so `auto` claims no more than JOINING.
+fn offer(config: &Config) -> Result<Option<Offer>, RecordError> {
+    let Some(Serving { model, server }) = &config.serving else { return Ok(None) };
+    let state = match server.state {
+        State::Online => ServerState::Online,
+        State::Auto | State::Joining => ServerState::Joining,
+    };
+    Ok(Some(Offer {
+        prefix: model.dht_prefix.clone(),
+        model: ModelInfo::new(model.num_blocks, model.repository.clone())?,
+        server: ServerInfo {
+            public_name: config.node.public_name.clone(),
+            version: Some(server.version.clone()),
+            network_rps: server.network_rps,
+            forward_rps: server.forward_rps,
+            inference_rps: server.inference_rps,
+            adapters: server.adapters.clone(),
+            torch_dtype: server.torch_dtype.clone(),
+            quant_type: server.quant_type.clone(),
+            using_relay: Some(false),
+            cache_tokens_left: server.cache_tokens_left,
+            ..ServerInfo::new(state, server.throughput, server.blocks)
+        },
+    }))
+}
+
+/// An address without the peer id at its end, and that id.
+fn split_peer_id(address: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
+    let mut address = address.clone();
+    match address.pop() {
+        Some(Protocol::P2p(peer)) => Some((peer, address)),
+        _ => None,
+    }
+}
