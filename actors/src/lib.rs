@@ -14,3 +14,4 @@ pub mod server_info;
 #[cfg(test)]
 mod simulated;
 pub mod supervisor;
+pub mod swarm;
