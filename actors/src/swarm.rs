@@ -14,6 +14,9 @@
 //! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
 //! failure for 300 s. The network is given in, so that the same branch runs over a simulated one.
 
+#[cfg(test)]
+mod tests;
+
 use actix::{Actor, Addr};
 
 use crate::{
