@@ -1,5 +1,4 @@
-//! The tree of actors: what stands above what, and what each is made of. Started from top to bottom, stopped from
-//! bottom to top; an actor holds addresses only of actors above it, and is rebuilt when one of those fails.
+//! The tree of actors, and what each is made of. The order within the swarm branch is [`petald_actors::swarm`]'s.
 //!
 //! ```text
 //! root             one_for_one
@@ -14,13 +13,9 @@
 //! └─ ops           one_for_one
 //!    └─ admin      the API for the operator
 //! ```
-//!
-//! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
-//! failure for 300 s.
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr};
 use hivemind_proto::{
     dht,
     records::{ModelInfo, RecordError, ServerInfo, ServerState},
@@ -29,15 +24,14 @@ use hivemind_proto::{
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use petald_actors::{
     admin::{self, Admin, Bound, TreeCell},
-    announcer::{self, Announcer},
-    backend::Backend,
-    bootstrap::{self, Bootstrap, InitialPeer},
+    announcer,
+    bootstrap::{self, InitialPeer},
     clock::{SharedClock, SystemClock},
-    dht::Dht,
     network::{self, Network},
-    rpc_info::{self, RpcInfoServer},
-    server_info::{self, Memory, Offer, ServerInfoStore},
+    rpc_info,
+    server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
+    swarm,
 };
 use tokio::sync::watch;
 
@@ -74,52 +68,21 @@ fn swarm(
 ) -> Result<Child, RecordError> {
     let config = &foundation.config;
     let clock: SharedClock = Arc::new(SystemClock);
-    let (dht, server_info) = (Slot::new(), Slot::new());
-    let patience = |actor| config.supervisor.of(actor);
-
+    let patience = |actor: &str| config.supervisor.of(actor);
     let network = {
         let (settings, handle, commands) = (network_settings(foundation), handle.clone(), commands.clone());
         let build = move |birth| Network::new(settings.clone(), handle.clone(), commands.clone(), birth);
         supervisor::actor("network", &Slot::new(), patience("network"), build)
     };
-    let dht_child = {
-        let (settings, handle, clock) = (dht_settings(foundation), handle.clone(), clock.clone());
-        let build = move |birth| Dht::new(settings.clone(), handle.clone(), clock.clone(), birth);
-        supervisor::actor("dht", &dht, patience("dht"), build)
+    let settings = swarm::Settings {
+        dht: dht_settings(foundation),
+        bootstrap: bootstrap_settings(config),
+        server_info: server_info_settings(config)?,
+        backend: config.backend.clone(),
+        rpc_info: rpc_info::Settings { dht_client_mode: false },
+        announcer: announcer_settings(foundation),
     };
-    let bootstrap = {
-        let (settings, handle, dht) = (bootstrap_settings(config), handle.clone(), dht.clone());
-        let build = move |birth| Bootstrap::new(settings.clone(), handle.clone(), above(&dht), birth);
-        supervisor::actor("bootstrap", &Slot::new(), patience("bootstrap"), build)
-    };
-    let server_info_child = {
-        let settings = server_info_settings(config)?;
-        let build = move |birth| ServerInfoStore::new(settings.clone(), birth);
-        supervisor::actor("server_info", &server_info, patience("server_info"), build)
-    };
-    let backend_child = config.backend.clone().map(|settings| {
-        let (server_info, clock) = (server_info.clone(), clock.clone());
-        let build = move |birth| Backend::new(settings.clone(), above(&server_info), clock.clone(), birth);
-        supervisor::actor("backend", &Slot::new(), patience("backend"), build)
-    });
-    let rpc_info = {
-        let settings = rpc_info::Settings { dht_client_mode: false };
-        let (handle, server_info) = (handle.clone(), server_info.clone());
-        let build =
-            move |birth| RpcInfoServer::new(settings.clone(), handle.clone(), above(&server_info), birth);
-        supervisor::actor("rpc_info", &Slot::new(), patience("rpc_info"), build)
-    };
-    let announcer = {
-        let settings = announcer_settings(foundation);
-        let build = move |birth| {
-            Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
-        };
-        supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
-    };
-    let mut children = vec![network, dht_child, bootstrap, server_info_child];
-    children.extend(backend_child);
-    children.extend([rpc_info, announcer]);
-    Ok(supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children))
+    Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
 
 fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Bound>>) -> Child {
@@ -138,14 +101,6 @@ fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Boun
         supervisor::actor("admin", &Slot::new(), config.supervisor.of("admin"), build)
     });
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), admin.into_iter().collect())
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "an actor is built after those above it; if one of them has failed since, this start fails with it"
-)]
-fn above<A: Actor>(slot: &Slot<A>) -> Addr<A> {
-    slot.get().expect("the actor above is running")
 }
 
 fn network_settings(foundation: &Foundation) -> network::Settings {

@@ -16,3 +16,4 @@ pub mod server_info;
 #[cfg(test)]
 mod simulated;
 pub mod supervisor;
+pub mod swarm;
