@@ -5,6 +5,9 @@
 //! | `lock` | the pid of its holder; locked as long as that lives |
 //! | `identity` | our key, unless the config names another file |
 //! | `dht_node_id` | our place in hivemind's DHT, in hex, so that a restart takes it again |
+//! | `server_info` | the figures that a backend or the operator gave while the node ran, and the count of changes |
+//! | `*.damaged-1` to `-3` | files that could not be used, the newest first |
+//! | `known_peers` | peers that answered, to join through again |
 //! | `admin.addr` | where the admin API listens, while it does |
 //! | `log/` | log files, unless the config names another folder |
 

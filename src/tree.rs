@@ -1,5 +1,4 @@
-//! The tree of actors: what stands above what, and what each is made of. Started from top to bottom, stopped from
-//! bottom to top; an actor holds addresses only of actors above it, and is rebuilt when one of those fails.
+//! The tree of actors, and what each is made of. The order within the swarm branch is [`petald_actors::swarm`]'s.
 //!
 //! ```text
 //! root             one_for_one
@@ -7,19 +6,16 @@
 //! │  ├─ network    there is a libp2p swarm with our identity, listening, within its limits
 //! │  ├─ dht        hivemind's DHT is answered, searched and written to
 //! │  ├─ bootstrap  we are joined; initial peers are never forgotten
-//! │  ├─ server_info  one validated account of what we serve
+//! │  ├─ server_info  one validated account of what we serve, on disk
+//! │  ├─ backend    the announced state follows the model server behind us; only if the config names one
 //! │  ├─ rpc_info   whoever asks is told
 //! │  └─ announcer  every record of ours is at its replicas
 //! └─ ops           one_for_one
 //!    └─ admin      the API for the operator
 //! ```
-//!
-//! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
-//! failure for 300 s.
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, Addr};
 use hivemind_proto::{
     dht,
     records::{ModelInfo, RecordError, ServerInfo, ServerState},
@@ -28,14 +24,14 @@ use hivemind_proto::{
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use petald_actors::{
     admin::{self, Admin, Bound, TreeCell},
-    announcer::{self, Announcer},
-    bootstrap::{self, Bootstrap, InitialPeer},
+    announcer,
+    bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
-    dht::Dht,
     network::{self, Network},
-    rpc_info::{self, RpcInfoServer},
-    server_info::{self, Offer, ServerInfoStore},
+    rpc_info,
+    server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
+    swarm,
 };
 use tokio::sync::watch;
 
@@ -43,10 +39,6 @@ use crate::{
     config::{Config, Serving, State, Swarm},
     foundation::Foundation,
 };
-
-/// How often a whole branch may give up before the process does. A branch takes up to 120 s to give up: the config
-/// refuses backoffs with which it would take longer.
-const ROOT_INTENSITY: Intensity = Intensity { restarts: 5, within: Duration::from_secs(1800) };
 
 /// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
 pub(crate) const NETWORK_COMMANDS: usize = 1024;
@@ -66,7 +58,7 @@ pub(crate) fn root(
     bound: watch::Sender<Option<Bound>>,
 ) -> Result<Child, RecordError> {
     let children = vec![swarm(foundation, network, commands)?, ops(foundation, cell, bound)];
-    Ok(supervisor::supervisor("root", Strategy::OneForOne, ROOT_INTENSITY, children))
+    Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
 fn swarm(
@@ -76,45 +68,21 @@ fn swarm(
 ) -> Result<Child, RecordError> {
     let config = &foundation.config;
     let clock: SharedClock = Arc::new(SystemClock);
-    let (dht, server_info) = (Slot::new(), Slot::new());
-    let patience = |actor| config.supervisor.of(actor);
-
+    let patience = |actor: &str| config.supervisor.of(actor);
     let network = {
         let (settings, handle, commands) = (network_settings(foundation), handle.clone(), commands.clone());
         let build = move |birth| Network::new(settings.clone(), handle.clone(), commands.clone(), birth);
         supervisor::actor("network", &Slot::new(), patience("network"), build)
     };
-    let dht_child = {
-        let (settings, handle, clock) = (dht_settings(foundation), handle.clone(), clock.clone());
-        let build = move |birth| Dht::new(settings.clone(), handle.clone(), clock.clone(), birth);
-        supervisor::actor("dht", &dht, patience("dht"), build)
+    let settings = swarm::Settings {
+        dht: dht_settings(foundation),
+        bootstrap: bootstrap_settings(config),
+        server_info: server_info_settings(config)?,
+        backend: config.backend.clone(),
+        rpc_info: rpc_info::Settings { dht_client_mode: false },
+        announcer: announcer_settings(foundation),
     };
-    let bootstrap = {
-        let (settings, handle, dht) = (bootstrap_settings(config), handle.clone(), dht.clone());
-        let build = move |birth| Bootstrap::new(settings.clone(), handle.clone(), above(&dht), birth);
-        supervisor::actor("bootstrap", &Slot::new(), patience("bootstrap"), build)
-    };
-    let server_info_child = {
-        let settings = server_info::Settings::volatile(offer(config)?);
-        let build = move |birth| ServerInfoStore::new(settings.clone(), birth);
-        supervisor::actor("server_info", &server_info, patience("server_info"), build)
-    };
-    let rpc_info = {
-        let settings = rpc_info::Settings { dht_client_mode: false };
-        let (handle, server_info) = (handle.clone(), server_info.clone());
-        let build =
-            move |birth| RpcInfoServer::new(settings.clone(), handle.clone(), above(&server_info), birth);
-        supervisor::actor("rpc_info", &Slot::new(), patience("rpc_info"), build)
-    };
-    let announcer = {
-        let settings = announcer_settings(foundation);
-        let build = move |birth| {
-            Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
-        };
-        supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
-    };
-    let children = vec![network, dht_child, bootstrap, server_info_child, rpc_info, announcer];
-    Ok(supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children))
+    Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
 
 fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Bound>>) -> Child {
@@ -133,14 +101,6 @@ fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Boun
         supervisor::actor("admin", &Slot::new(), config.supervisor.of("admin"), build)
     });
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), admin.into_iter().collect())
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "an actor is built after those above it; if one of them has failed since, this start fails with it"
-)]
-fn above<A: Actor>(slot: &Slot<A>) -> Addr<A> {
-    slot.get().expect("the actor above is running")
 }
 
 fn network_settings(foundation: &Foundation) -> network::Settings {
@@ -182,7 +142,8 @@ fn bootstrap_settings(config: &Config) -> bootstrap::Settings {
             None => initial_peers.push(InitialPeer { peer, addresses: vec![address] }),
         }
     }
-    bootstrap::Settings { initial_peers, retry: retry(), seed: rand::random() }
+    let memory = PeerMemory::in_file(config.known_peers_file());
+    bootstrap::Settings { initial_peers, retry: retry(), memory, seed: rand::random() }
 }
 
 fn announcer_settings(foundation: &Foundation) -> announcer::Settings {
@@ -204,6 +165,15 @@ fn retry() -> Backoff {
         reset_after: LONGEST_RETRY,
         ..Backoff::default()
     }
+}
+
+/// One memory for all incarnations: made here, once in the life of the process.
+fn server_info_settings(config: &Config) -> Result<server_info::Settings, RecordError> {
+    Ok(server_info::Settings {
+        offer: offer(config)?,
+        stated: config.serving.as_ref().map(|serving| serving.server.stated.clone()).unwrap_or_default(),
+        memory: Memory::in_file(config.server_info_file()),
+    })
 }
 
 /// What is offered. Without a backend nothing is known of the model server, so `auto` claims no more than JOINING.

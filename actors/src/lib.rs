@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod announcer;
+pub mod backend;
 pub mod bootstrap;
 pub mod clock;
 pub mod dht;
@@ -15,3 +16,4 @@ pub mod server_info;
 #[cfg(test)]
 mod simulated;
 pub mod supervisor;
+pub mod swarm;

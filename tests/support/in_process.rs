@@ -1,121 +1,63 @@
-//! A node in the test's own process, whose handlers are the test's: stock transports, the bare-name wrapper and the
-//! unary calls, put together as the network actor puts them.
+//! petald's network actor in the test's own process, so that the handlers behind it are the test's.
 
 use std::time::Duration;
 
-use futures::{StreamExt, channel::oneshot};
-use hivemind_proto::{
-    bare_name::{BareMuxer, HandlerName},
-    unary::{Behaviour, CallError, Mailbox, OutboundCall, Registry, Settings},
+use actix::{Actor, System};
+use hivemind_proto::{bare_name::HandlerName, unary};
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use petald_actors::{
+    network::{Handle, Limits, Network, Settings},
+    supervisor::Birth,
 };
-use libp2p::{
-    Multiaddr, PeerId, Swarm, Transport,
-    core::{muxing::StreamMuxerBox, upgrade::Version},
-    identity::Keypair,
-    noise,
-    swarm::{self, SwarmEvent, dial_opts::DialOpts},
-    tcp, yamux,
-};
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use super::deadline::within;
+
+/// Commands under way at once: more than any test makes calls.
+const COMMANDS: usize = 2048;
+/// Until the network listens.
+const READY_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) fn name(name: &str) -> HandlerName {
     HandlerName::new(name).unwrap()
-}
-
-type Job = Box<dyn FnOnce(&mut Swarm<Behaviour>) + Send>;
-
-pub(crate) struct Handle {
-    registry: Registry,
-    jobs: mpsc::Sender<Job>,
-}
-
-impl Handle {
-    async fn with<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Swarm<Behaviour>) -> T + Send + 'static,
-    ) -> T {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |swarm| drop(sender.send(job(swarm))));
-        assert!(self.jobs.send(job).await.is_ok(), "the swarm runs");
-        receiver.await.unwrap()
-    }
-
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    pub(crate) fn serve(&self, names: &[HandlerName], capacity: usize) -> Mailbox {
-        self.registry.serve(names, capacity)
-    }
-
-    pub(crate) async fn connect(
-        &self,
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-        _: Duration,
-    ) -> Result<(), String> {
-        let dial = DialOpts::peer_id(peer).addresses(addresses).build();
-        self.with(move |swarm| swarm.dial(dial)).await.unwrap();
-        while !self.with(move |swarm| swarm.is_connected(&peer)).await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn call(
-        &self,
-        peer: PeerId,
-        handler: &HandlerName,
-        data: Vec<u8>,
-        deadline: Duration,
-    ) -> Result<Vec<u8>, CallError> {
-        let (reply, receiver) = oneshot::channel();
-        let call = OutboundCall { handler: handler.clone(), data, deadline, reply };
-        self.with(move |swarm| swarm.behaviour_mut().call(peer, call)).await;
-        receiver.await.unwrap()
-    }
 }
 
 pub(crate) struct Node {
     pub(crate) peer_id: PeerId,
     pub(crate) addresses: Vec<Multiaddr>,
     pub(crate) handle: Handle,
+    /// The actor's thread ends when this is dropped.
+    _alive: oneshot::Sender<()>,
 }
 
 impl Node {
     pub(crate) async fn start() -> Node {
-        let key = Keypair::generate_ed25519();
-        let peer_id = key.public().to_peer_id();
-        let mut muxer = yamux::Config::default();
-        muxer.set_max_num_streams(4096);
-        let transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-            .upgrade(Version::V1Lazy)
-            .authenticate(noise::Config::new(&key).unwrap())
-            .multiplex(muxer)
-            .map(move |(peer, muxer), _| (peer, StreamMuxerBox::new(BareMuxer::new(muxer))))
-            .boxed();
-        let config = swarm::Config::with_tokio_executor()
-            .with_idle_connection_timeout(Duration::from_secs(60))
-            .with_max_negotiating_inbound_streams(1024)
-            .with_substream_upgrade_protocol_override(Version::V1Lazy);
-        let registry = Registry::new();
-        let mut swarm =
-            Swarm::new(transport, Behaviour::new(Settings::default(), registry.clone()), peer_id, config);
-        swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
-        let address = loop {
-            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                break address;
-            }
+        let keypair = Keypair::generate_ed25519();
+        let peer_id = keypair.public().to_peer_id();
+        let (handle, commands) = Handle::channel(peer_id, COMMANDS);
+        let settings = Settings {
+            keypair,
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            announce: Vec::new(),
+            private_addresses: true,
+            agent_version: "petald/test".into(),
+            limits: Limits::default(),
+            unary: unary::Settings::default(),
+            pool: tokio::runtime::Handle::current(),
         };
-        let (jobs, mut queue) = mpsc::channel::<Job>(2048);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    job = queue.recv() => match job { Some(job) => job(&mut swarm), None => return },
-                    _ = swarm.select_next_some() => {}
-                }
-            }
+        let (birth, mut ready) = Birth::detached();
+        let (alive, ended) = oneshot::channel::<()>();
+        let served = handle.clone();
+        // An actor needs an arbiter, which is a thread's.
+        std::thread::spawn(move || {
+            System::new().block_on(async {
+                let _network = Network::new(settings, served, commands, birth).start();
+                let _ = ended.await;
+            });
         });
-        Node { peer_id, addresses: vec![address], handle: Handle { registry, jobs } }
+        within(READY_LIMIT, "the network listens", ready.wait_for(|ready| *ready)).await.unwrap();
+        let status = handle.status().await.expect("a status");
+        let addresses = status.listening.iter().map(|address| address.parse().unwrap()).collect();
+        Node { peer_id, addresses, handle, _alive: alive }
     }
 }
