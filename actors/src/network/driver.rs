@@ -35,6 +35,9 @@ const ADDRESSES_A_PEER: usize = 16;
 /// Peers that a status lists.
 const LISTED_PEERS: usize = 256;
 
+/// Addresses of each of them: one a transport and family is enough to find it.
+const LISTED_ADDRESSES: usize = 4;
+
 /// How long a new connection may take until identify is through, before lookups go on without it.
 const IDENTIFY_WAIT: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,8 @@ struct Identity {
     since: Instant,
     agent: Option<String>,
     kad: bool,
+    /// Of those it told us, the first few that we would dial.
+    addresses: Vec<String>,
 }
 
 pub(super) struct Driver {
@@ -209,7 +214,8 @@ impl Driver {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, num_established, .. } => {
                 if num_established.get() == 1 {
-                    let identity = Identity { since: Instant::now(), agent: None, kad: false };
+                    let identity =
+                        Identity { since: Instant::now(), agent: None, kad: false, addresses: Vec::new() };
                     self.peers.insert(peer_id, identity);
                     self.handle.publish(NetworkEvent::Connected(peer_id));
                 }
@@ -294,11 +300,13 @@ impl Driver {
     fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
         let kad = info.protocols.contains(&KAD);
         let agent: String = info.agent_version.chars().take(AGENT_CHARACTERS).collect();
+        let scope = self.settings.scope();
         if let Some(known) = self.peers.get_mut(&peer) {
             known.agent = Some(agent.clone());
             known.kad = kad;
+            let told = info.listen_addrs.iter().filter(|address| scope.allows(address));
+            known.addresses = told.take(LISTED_ADDRESSES).map(Multiaddr::to_string).collect();
         }
-        let scope = self.settings.scope();
         let table = &mut self.swarm.behaviour_mut().kad;
         if kad {
             // What it says now replaces what it said before, so that it cannot fill the table with addresses.
@@ -355,6 +363,7 @@ impl Driver {
                     peer_id: peer.to_string(),
                     agent: identity.agent.clone(),
                     kad: identity.kad,
+                    addresses: identity.addresses.clone(),
                 })
                 .collect(),
             kad_peers: self.kad_peers,
