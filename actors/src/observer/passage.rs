@@ -18,7 +18,7 @@ pub struct Passage {
     /// How it is used.
     pub network: Handle,
     /// What ends it when it is dropped.
-    pub guard: Box<dyn Any + Send>,
+    pub guard: Box<dyn Any>,
 }
 
 /// Makes a passage for each look.
