@@ -172,7 +172,7 @@ async fn ready_is_what_a_stranger_sees() {
         listed: Some(true),
         answer_seconds: Some(0.1),
         clock_offset_seconds: None,
-        peers_called: 3,
+        peers_met: 3,
         seconds: 0.2,
     };
     let visible = Opinion {

@@ -43,8 +43,8 @@ pub(super) struct Evidence {
     pub(super) search: Option<Search>,
     /// Whether we answer.
     pub(super) reach: Reach,
-    /// Peers that were called.
-    pub(super) peers_called: usize,
+    /// Peers that were connected to, for a call or on the way to us.
+    pub(super) peers_met: usize,
 }
 
 /// One peer at which the stranger knocked.

@@ -72,13 +72,15 @@ impl Expedition {
             }
             reach = self.reach(own).await;
         }
+        // Kademlia makes connections of its own.
+        let connected = self.away.status().await.map_or(0, |status| status.connected_peers);
         Evidence {
             doors: entrance.doors,
             through_ourselves,
             clock_offset,
             search,
             reach,
-            peers_called: stranger.peers_called(),
+            peers_met: connected.max(stranger.peers_called()),
         }
     }
 

@@ -30,7 +30,7 @@ fn all_is_well() -> Evidence {
         clock_offset: Some(0.2),
         search: Some(Search { answers: 3, complete: true, blocks: vec![found(Online); 4], model: listed() }),
         reach: Reach::Answered(0.01),
-        peers_called: 3,
+        peers_met: 3,
     }
 }
 

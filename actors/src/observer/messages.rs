@@ -89,8 +89,8 @@ pub struct Look {
     pub answer_seconds: Option<f64>,
     /// The swarm's clock minus ours; `None` if nobody told.
     pub clock_offset_seconds: Option<f64>,
-    /// Peers that the stranger called.
-    pub peers_called: usize,
+    /// Peers that the stranger was connected to.
+    pub peers_met: usize,
     /// How long all of it took.
     pub seconds: f64,
 }

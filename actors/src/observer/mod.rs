@@ -62,12 +62,15 @@ const LOOK_DEADLINE: Duration = Duration::from_secs(45);
 /// An interval is shortened by up to this part, so that nodes that started together do not look together.
 const JITTER: f64 = 0.1;
 
-/// In a large swarm a look calls hundreds of peers, and each costs some 2 ms of CPU: one connection a second in the
-/// long run keeps that near 0.2 % of a core.
+/// In a large swarm a look meets hundreds of peers, and each connection costs a millisecond or two of CPU: one a
+/// second in the long run keeps that below 0.2 % of a core.
 const PAUSE_A_PEER: Duration = Duration::from_secs(1);
 
 /// The same while we are not visible: then news is worth more than rest.
 const PAUSE_A_PEER_IN_TROUBLE: Duration = Duration::from_millis(100);
+
+/// A look that meets no more peers than this costs what any swarm costs, and makes no pause longer.
+const FREE_PEERS: u32 = 30;
 
 /// So many intervals without news make the last word stale.
 const STALE_INTERVALS: u32 = 3;
@@ -202,7 +205,7 @@ impl Observer {
         let (judgement, look, peers) = match evidence {
             Ok(evidence) => {
                 let look = report::look(claim.as_ref(), &evidence, started.elapsed().as_secs_f64());
-                (judge(claim.as_ref(), &evidence), Some(look), evidence.peers_called)
+                (judge(claim.as_ref(), &evidence), Some(look), evidence.peers_met)
             }
             Err(cause) => {
                 let cause = format!("the stranger could not set out: {cause}");
@@ -225,7 +228,7 @@ impl Observer {
         }
     }
 
-    /// Until the next look, after one that called so many peers.
+    /// Until the next look, after one that met so many peers.
     fn pause(&mut self, peers: usize) -> Duration {
         let chance: f64 = self.rng.random();
         let peers = u32::try_from(peers).unwrap_or(u32::MAX);
@@ -236,8 +239,7 @@ impl Observer {
                 (retry.min(self.settings.interval), PAUSE_A_PEER_IN_TROUBLE)
             }
         };
-        // A handful of connections a look is what any swarm costs.
-        interval.max(rest.saturating_mul(peers.saturating_sub(FREE_PEERS)))
+        if peers > FREE_PEERS { interval.max(rest.saturating_mul(peers)) } else { interval }
     }
 
     /// Publishes a word, and logs it if it is another one.
@@ -255,9 +257,6 @@ impl Observer {
         self.settings.opinion.send_replace(Arc::new(opinion));
     }
 }
-
-/// Peers that a look may call for nothing.
-const FREE_PEERS: u32 = 30;
 
 /// A task that ends when nobody waits for it any more.
 struct Task<T>(JoinHandle<T>);

@@ -44,7 +44,7 @@ pub(super) fn look(claim: Option<&Claim>, evidence: &Evidence, seconds: f64) -> 
             _ => None,
         },
         clock_offset_seconds: evidence.clock_offset,
-        peers_called: evidence.peers_called,
+        peers_met: evidence.peers_met,
         seconds,
     }
 }
