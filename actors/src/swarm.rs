@@ -9,7 +9,8 @@
 //! ├─ server_info   one validated account of what we serve, on disk
 //! ├─ backend       the announced state follows the model server behind us; only if there is one
 //! ├─ rpc_info      whoever asks is told
-//! └─ announcer     every record of ours is at its replicas
+//! ├─ announcer     every record of ours is at its replicas
+//! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
 //! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
@@ -27,6 +28,7 @@ use crate::{
     clock::SharedClock,
     dht::{self, Dht},
     network,
+    observer::{self, Observer},
     rpc_info::{self, RpcInfoServer},
     server_info::{self, ServerInfoStore},
     supervisor::{self, Child, ChildSettings, Intensity, Slot, Strategy},
@@ -47,6 +49,8 @@ pub struct Settings {
     pub rpc_info: rpc_info::Settings,
     /// Of the announcer.
     pub announcer: announcer::Settings,
+    /// Of the observer; `None` where nobody asks whether we are visible.
+    pub observer: Option<observer::Settings>,
 }
 
 /// The branch, described. `network` stands above all others, which reach it through `handle`; `patience` tells how an
@@ -87,14 +91,23 @@ pub fn branch(
     };
     let announcer = {
         let (settings, clock) = (settings.announcer, clock.clone());
+        let server_info = server_info.clone();
         let build = move |birth| {
             Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
         };
         supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
     };
+    let observer = settings.observer.map(|settings| {
+        let (handle, clock) = (handle.clone(), clock.clone());
+        let build = move |birth| {
+            Observer::new(settings.clone(), handle.clone(), above(&server_info), clock.clone(), birth)
+        };
+        supervisor::actor("observer", &Slot::new(), patience("observer"), build)
+    });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
     children.extend(backend);
     children.extend([rpc_info, announcer]);
+    children.extend(observer);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }
 

@@ -18,6 +18,8 @@ mod bad_input;
 mod crashes;
 mod joins_a_swarm;
 mod lifecycle;
+mod observer;
+mod observer_cost;
 mod p2pd_calls;
 mod peers_alone;
 mod python_joins;

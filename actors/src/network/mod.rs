@@ -21,6 +21,7 @@ mod messages;
 mod swarm;
 #[cfg(test)]
 mod tests;
+mod visitor;
 
 use std::{pin::Pin, time::Duration};
 
@@ -34,6 +35,7 @@ use driver::{Driver, Pulse};
 
 pub use handle::{Commands, Handle};
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
+pub use visitor::Visitor;
 
 /// A driver that has not shown itself for this long hangs. It shows itself every second.
 const DRIVER_SILENCE: Duration = Duration::from_secs(30);

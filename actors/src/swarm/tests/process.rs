@@ -94,6 +94,7 @@ impl Process {
                 may_be_alone: false,
                 seed,
             },
+            observer: None,
         };
         // Once in a while is enough to see how much the actors hold.
         let patience = ChildSettings { probe_period: Duration::from_secs(30), ..ChildSettings::default() };
