@@ -79,7 +79,7 @@ fn data_folder(folder: &Path) -> Finding {
     let place = folder.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
     let probe = place.join(format!(".petald-check.{:016x}", rand::random::<u64>()));
-    let written = crate::durable::create(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
+    let written = petald_actors::durable::create(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
     Finding::new(what, written.map(|()| if place == folder { "writable" } else { "will be created" }))
 }
 

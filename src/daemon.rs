@@ -23,7 +23,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let cell = TreeCell::default();
     let (network, commands) = Handle::channel(foundation.identity.peer_id(), tree::NETWORK_COMMANDS);
     let root = tree::root(&foundation, &network, &commands, Arc::clone(&cell), bound)?;
-    let (tree, outcome) = Tree::new(root)?.start();
+    let root = Tree::new(root)?;
+    log_panics();
+    let (tree, outcome) = root.start();
     let _ = cell.set(tree.clone());
     let greet = async {
         greeting::wait_until_up(&tree).await;
@@ -53,4 +55,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
             anyhow::bail!("the root supervisor gave up: {cause}")
         }
     }
+}
+
+/// From now on the supervisor tells of every panic in one event. The whole story, which Rust would print to the
+/// console, is for whoever debugs.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::debug!(%panic, %backtrace, "panic");
+    }));
 }

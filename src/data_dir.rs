@@ -5,6 +5,8 @@
 //! | `lock` | the pid of its holder; locked as long as that lives |
 //! | `identity` | our key, unless the config names another file |
 //! | `dht_node_id` | our place in hivemind's DHT, in hex, so that a restart takes it again |
+//! | `server_info` | the figures that a backend or the operator gave while the node ran, and the count of changes |
+//! | `*.damaged-1` to `-3` | files that could not be used, the newest first |
 //! | `admin.addr` | where the admin API listens, while it does |
 //! | `log/` | log files, unless the config names another folder |
 
@@ -14,8 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hivemind_proto::dht::DhtId;
-
-use crate::durable;
+use petald_actors::durable;
 
 /// A pid has at most 10 digits.
 const LARGEST_LOCK_BYTES: u64 = 32;

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use libp2p::PeerId;
 use libp2p::identity::{DecodingError, KeyType, Keypair};
-
-use crate::durable;
+use petald_actors::durable;
 
 /// An RSA key of 8192 bits takes under 5 KiB.
 const LARGEST_FILE_BYTES: u64 = 16 << 10;

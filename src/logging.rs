@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use petald_actors::durable;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -16,7 +17,6 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{self, Directives, Format};
-use crate::durable;
 
 /// Lines that wait for the disk or the console; at 200 bytes each, under 2 MiB.
 const WAITING_LINES: usize = 8192;

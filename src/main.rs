@@ -4,10 +4,10 @@
 //! | --- | --- |
 //! | [`cli`] | the command line |
 //! | [`config`] | the config, its layers, and what is wrong with it |
-//! | [`check`] | `petald check` |
+//! | [`mod@check`] | `petald check` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
-//! | [`identity`], [`data_dir`], [`durable`] | what outlives the process |
+//! | [`mod@identity`], [`data_dir`] | what outlives the process |
 //! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
@@ -15,7 +15,6 @@ mod cli;
 mod config;
 mod daemon;
 mod data_dir;
-mod durable;
 mod exit;
 mod foundation;
 mod greeting;

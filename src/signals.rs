@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first drains the node, a second one ends the process at once.
+//! SIGTERM and SIGINT: the first drains the node, a second one ends the process at once. SIGHUP ends nothing.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,6 +13,7 @@ const ENDED_BY_SIGNAL: i32 = 128;
 pub(crate) struct Stops {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Stops {
@@ -20,7 +21,8 @@ impl Stops {
     pub(crate) fn listen() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { terminate, interrupt })
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Self { terminate, interrupt, hangup })
     }
 
     /// Waits for the first, calls `drain`, and ends the process at the second, whatever it is doing then; the
@@ -34,9 +36,14 @@ impl Stops {
     }
 
     async fn wait(&mut self) -> (&'static str, SignalKind) {
-        tokio::select! {
-            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate()),
-            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return ("SIGTERM", SignalKind::terminate()),
+                _ = self.interrupt.recv() => return ("SIGINT", SignalKind::interrupt()),
+                _ = self.hangup.recv() => {
+                    tracing::warn!("SIGHUP changes nothing: restart to apply another config");
+                }
+            }
         }
     }
 }

@@ -6,7 +6,8 @@
 //! │  ├─ network    there is a libp2p swarm with our identity, listening, within its limits
 //! │  ├─ dht        hivemind's DHT is answered, searched and written to
 //! │  ├─ bootstrap  we are joined; initial peers are never forgotten
-//! │  ├─ server_info  one validated account of what we serve
+//! │  ├─ server_info  one validated account of what we serve, on disk
+//! │  ├─ backend    the announced state follows the model server behind us; only if the config names one
 //! │  ├─ rpc_info   whoever asks is told
 //! │  └─ announcer  every record of ours is at its replicas
 //! └─ ops           one_for_one
@@ -28,7 +29,7 @@ use petald_actors::{
     clock::{SharedClock, SystemClock},
     network::{self, Network},
     rpc_info,
-    server_info::{self, Offer},
+    server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
     swarm,
 };
@@ -38,10 +39,6 @@ use crate::{
     config::{Config, Serving, State, Swarm},
     foundation::Foundation,
 };
-
-/// How often a whole branch may give up before the process does. A branch takes up to 120 s to give up: the config
-/// refuses backoffs with which it would take longer.
-const ROOT_INTENSITY: Intensity = Intensity { restarts: 5, within: Duration::from_secs(1800) };
 
 /// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
 pub(crate) const NETWORK_COMMANDS: usize = 1024;
@@ -61,7 +58,7 @@ pub(crate) fn root(
     bound: watch::Sender<Option<Bound>>,
 ) -> Result<Child, RecordError> {
     let children = vec![swarm(foundation, network, commands)?, ops(foundation, cell, bound)];
-    Ok(supervisor::supervisor("root", Strategy::OneForOne, ROOT_INTENSITY, children))
+    Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
 fn swarm(
@@ -80,7 +77,8 @@ fn swarm(
     let settings = swarm::Settings {
         dht: dht_settings(foundation),
         bootstrap: bootstrap_settings(config),
-        server_info: server_info::Settings { offer: offer(config)? },
+        server_info: server_info_settings(config)?,
+        backend: config.backend.clone(),
         rpc_info: rpc_info::Settings { dht_client_mode: false },
         announcer: announcer_settings(foundation),
     };
@@ -166,6 +164,15 @@ fn retry() -> Backoff {
         reset_after: LONGEST_RETRY,
         ..Backoff::default()
     }
+}
+
+/// One memory for all incarnations: made here, once in the life of the process.
+fn server_info_settings(config: &Config) -> Result<server_info::Settings, RecordError> {
+    Ok(server_info::Settings {
+        offer: offer(config)?,
+        stated: config.serving.as_ref().map(|serving| serving.server.stated.clone()).unwrap_or_default(),
+        memory: Memory::in_file(config.server_info_file()),
+    })
 }
 
 /// What is offered. Without a backend nothing is known of the model server, so `auto` claims no more than JOINING.

@@ -5,9 +5,11 @@
 
 pub mod admin;
 pub mod announcer;
+pub mod backend;
 pub mod bootstrap;
 pub mod clock;
 pub mod dht;
+pub mod durable;
 pub mod network;
 pub mod rpc_info;
 pub mod server_info;

@@ -6,7 +6,8 @@
 //! ├─ network       there is a libp2p swarm with our identity, listening, within its limits
 //! ├─ dht           hivemind's DHT is answered, searched and written to
 //! ├─ bootstrap     we are joined; initial peers are never forgotten
-//! ├─ server_info   one validated account of what we serve
+//! ├─ server_info   one validated account of what we serve, on disk
+//! ├─ backend       the announced state follows the model server behind us; only if there is one
 //! ├─ rpc_info      whoever asks is told
 //! └─ announcer     every record of ours is at its replicas
 //! ```
@@ -21,6 +22,7 @@ use actix::{Actor, Addr};
 
 use crate::{
     announcer::{self, Announcer},
+    backend::{self, Backend},
     bootstrap::{self, Bootstrap},
     clock::SharedClock,
     dht::{self, Dht},
@@ -39,6 +41,8 @@ pub struct Settings {
     pub bootstrap: bootstrap::Settings,
     /// Of the server_info actor.
     pub server_info: server_info::Settings,
+    /// Of the backend actor; `None` if there is no model server to follow.
+    pub backend: Option<backend::Settings>,
     /// Of the rpc_info actor.
     pub rpc_info: rpc_info::Settings,
     /// Of the announcer.
@@ -70,6 +74,11 @@ pub fn branch(
         let build = move |birth| ServerInfoStore::new(settings.clone(), birth);
         supervisor::actor("server_info", &server_info, patience("server_info"), build)
     };
+    let backend = settings.backend.map(|settings| {
+        let (server_info, clock) = (server_info.clone(), clock.clone());
+        let build = move |birth| Backend::new(settings.clone(), above(&server_info), clock.clone(), birth);
+        supervisor::actor("backend", &Slot::new(), patience("backend"), build)
+    });
     let rpc_info = {
         let (settings, handle, server_info) = (settings.rpc_info, handle.clone(), server_info.clone());
         let build =
@@ -83,7 +92,9 @@ pub fn branch(
         };
         supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
     };
-    let children = vec![network, dht_child, bootstrap, server_info_child, rpc_info, announcer];
+    let mut children = vec![network, dht_child, bootstrap, server_info_child];
+    children.extend(backend);
+    children.extend([rpc_info, announcer]);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }
 

@@ -11,6 +11,7 @@
 
 mod admin;
 mod announce;
+mod backend;
 mod layers;
 mod log;
 mod network;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) network: Network,
     /// What we serve; none for a bootstrap.
     pub(crate) serving: Option<Serving>,
+    /// The model server behind us, if there is one that we can look at.
+    pub(crate) backend: Option<petald_actors::backend::Settings>,
     pub(crate) announce: Announce,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
@@ -114,6 +117,11 @@ impl Config {
         self.network.identity.clone().unwrap_or_else(|| self.node.data_dir.join("identity"))
     }
 
+    /// The file that keeps what was said of our server while the node ran.
+    pub(crate) fn server_info_file(&self) -> PathBuf {
+        self.node.data_dir.join("server_info")
+    }
+
     /// The folder of the log files.
     pub(crate) fn log_dir(&self) -> PathBuf {
         self.log.dir.clone().unwrap_or_else(|| self.node.data_dir.join("log"))
@@ -136,6 +144,7 @@ fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Opti
     let node = Node::read(root.section("node"));
     let network = Network::read(root.section("network"));
     let (model, server) = (root.section("model"), root.section("server"));
+    let backend = backend::read(root.section("backend"), reading.given("backend"));
     let announce = Announce::read(root.section("announce"));
     let admin = Admin::read(root.section("admin"));
     let log = Log::read(root.section("log"));
@@ -163,11 +172,15 @@ fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Opti
             Some(None)
         }
     };
+    if reading.given("backend") && !reading.given("server") {
+        reading.wrong("backend", "is there, but there is no [server]", "say what it serves, or leave it out");
+    }
     Some(Config {
         file: file.map(Path::to_owned),
         node: node?,
         network: network?,
         serving: serving?,
+        backend: backend?,
         announce: announce?,
         admin: admin?,
         log: log?,

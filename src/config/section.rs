@@ -128,6 +128,11 @@ impl<'r> Section<'r> {
         Section::new(self.reading, join(&self.path, key), value)
     }
 
+    /// Whether the operator wrote this key, and not merely a default.
+    pub(super) fn given(&self, key: &str) -> bool {
+        self.reading.given(&join(&self.path, key))
+    }
+
     /// Notes a problem with a key of this section.
     pub(super) fn wrong(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         self.reading.wrong(&join(&self.path, key), what, remedy);

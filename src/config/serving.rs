@@ -2,6 +2,7 @@
 //! is a bootstrap.
 
 use hivemind_proto::records::{BlockRange, DhtPrefix, NonNegative};
+use petald_actors::server_info::messages::Field;
 
 use super::section::{Entry, Parsed, Section};
 use super::values::{count, list, number, parsed, text, unsigned, word};
@@ -18,7 +19,7 @@ const FOREIGN_VERSION: &str = "kwaai-";
 pub(crate) enum State {
     /// What a backend's health says; without a backend, JOINING.
     Auto,
-    /// JOINING, whatever a backend says.
+    /// JOINING, whatever a backend says of its health.
     Joining,
     /// ONLINE, in the operator's own words.
     Online,
@@ -63,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) forward_rps: Option<NonNegative>,
     /// Tokens per second of inference.
     pub(crate) inference_rps: Option<NonNegative>,
+    /// What of this the operator states, in words or numbers, so that it wins over what was kept on disk.
+    pub(crate) stated: Vec<Field>,
 }
 
 impl Model {
@@ -91,6 +94,16 @@ impl Server {
         let network_rps = section.optional("network_rps", number);
         let forward_rps = section.optional("forward_rps", number);
         let inference_rps = section.optional("inference_rps", number);
+        // A throughput that is a default, and "auto", leave it to others.
+        let stated = [
+            (Field::State, state.is_some_and(|state| state != State::Auto)),
+            (Field::Throughput, section.given("throughput")),
+            (Field::CacheTokensLeft, section.given("cache_tokens_left")),
+            (Field::NetworkRps, section.given("network_rps")),
+            (Field::ForwardRps, section.given("forward_rps")),
+            (Field::InferenceRps, section.given("inference_rps")),
+        ];
+        let stated = stated.into_iter().filter_map(|(field, stated)| stated.then_some(field)).collect();
         if let (Some(blocks), Some(num_blocks)) = (blocks, num_blocks)
             && blocks.end() > num_blocks
         {
@@ -109,6 +122,7 @@ impl Server {
             network_rps: network_rps?,
             forward_rps: forward_rps?,
             inference_rps: inference_rps?,
+            stated,
         })
     }
 }

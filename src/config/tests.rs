@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use petald_actors::backend::{self, HealthSource};
+use petald_actors::server_info::messages::Field;
 use petald_actors::supervisor::ChildSettings;
 
 use super::*;
@@ -107,6 +109,46 @@ fn text_layers_take_their_type_from_the_key() {
 fn a_whole_throughput_is_a_float_too() {
     let config = load(&format!("{MODEL}[server]\nblocks = \"2:8\"\nthroughput = 3\n"), &[], &[]).unwrap();
     assert_eq!(config.serving.unwrap().server.throughput.get(), 3.0);
+}
+
+#[test]
+fn a_backend_is_an_address_or_a_file() {
+    let server = format!("{MODEL}[server]\nblocks = \"0:8\"\n");
+    assert_eq!(load(&server, &[], &[]).unwrap().backend, None);
+    let text = format!("{server}[backend]\nhealth_url = \"http://localhost:8000/health\"\n");
+    let variables = [("PETALD__BACKEND__UNHEALTHY_AFTER", "5")];
+    let expected = backend::Settings {
+        source: HealthSource::Url("http://localhost:8000/health".parse().unwrap()),
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(3),
+        healthy_after: 2.try_into().unwrap(),
+        unhealthy_after: 5.try_into().unwrap(),
+    };
+    assert_eq!(load(&text, &variables, &[]).unwrap().backend, Some(expected));
+    let arguments = [("backend.health_file", "/run/model/alive"), ("backend.max_age", "1m")];
+    let expected = HealthSource::File { path: "/run/model/alive".into(), max_age: Duration::from_secs(60) };
+    assert_eq!(load(&server, &[], &arguments).unwrap().backend.unwrap().source, expected);
+}
+
+#[test]
+fn what_the_operator_states_is_told_from_defaults() {
+    let stated = |keys: &str| {
+        let text = format!("{MODEL}[server]\nblocks = \"0:8\"\n{keys}");
+        load(&text, &[], &[]).unwrap().serving.unwrap().server.stated
+    };
+    assert_eq!(stated(""), []);
+    assert_eq!(stated("state = \"auto\"\nadapters = []\n"), []);
+    assert_eq!(stated("state = \"joining\"\n"), [Field::State]);
+    let figures =
+        "throughput = 1.0\ncache_tokens_left = 1\nnetwork_rps = 1\nforward_rps = 1\ninference_rps = 1\n";
+    let expected = [
+        Field::Throughput,
+        Field::CacheTokensLeft,
+        Field::NetworkRps,
+        Field::ForwardRps,
+        Field::InferenceRps,
+    ];
+    assert_eq!(stated(figures), expected);
 }
 
 #[test]
@@ -236,6 +278,40 @@ fn one_wrong_value_is_one_complaint() {
         (&format!("{server}forward_rps = -1.0"), "8: server.forward_rps: -1 is not a finite"),
         (&format!("{server}cache_tokens_left = -1"), "8: server.cache_tokens_left: -1 is below 0"),
         (&format!("{server}adapters = [1]"), "8: server.adapters[0]: is the number 1"),
+        (&format!("{SEED}[backend]\nhealth_file = \"a\""), "3: backend: is there, but there is no [server]"),
+        (&format!("{server}[backend]"), "8: backend.health_url: is missing, and health_file too"),
+        (
+            &format!("{server}[backend]\ninterval = \"5s\""),
+            "8: backend.health_url: is missing, and health_file",
+        ),
+        (
+            &format!("{server}[backend]\nhealth_file = \"a\"\nhealth_url = \"http://a/\""),
+            "9: backend.health_file: is there beside health_url; expected one of them",
+        ),
+        (
+            &format!("{server}[backend]\nhealth_url = \"https://a/\""),
+            "9: backend.health_url: \"https://a/\" is not http://",
+        ),
+        (
+            &format!("{server}[backend]\nhealth_url = \"http://a/\"\nmax_age = \"30s\""),
+            "10: backend.max_age: means nothing to a health_url; leave it out",
+        ),
+        (
+            &format!("{server}[backend]\nhealth_file = \"a\"\ntimeout = \"10s\""),
+            "10: backend.timeout: 10s is not shorter than interval",
+        ),
+        (
+            &format!("{server}[backend]\nhealth_file = \"a\"\nunhealthy_after = 101"),
+            "10: backend.unhealthy_after: 101 would never come together; expected 1 to 100",
+        ),
+        (
+            &format!("{server}[backend]\nhealth_file = \"a\"\nhealthy_after = 0"),
+            "10: backend.healthy_after: 0 is out of range",
+        ),
+        (
+            &format!("{server}[backend]\nhealth = \"a\"\nhealth_file = \"a\""),
+            "9: backend.health: is not a known key",
+        ),
         (&format!("{server}torch_dtype = \"\""), "8: server.torch_dtype: is empty"),
     ] {
         let complaints = complaints(text, &[], &[]);

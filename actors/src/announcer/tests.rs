@@ -11,7 +11,7 @@ use crate::{
     dht::tests::{Member, join, member, swarm_of, virtual_clock},
     server_info::{
         self, Offer,
-        messages::{Change, Update},
+        messages::{Change, Source, Update},
         tests::offer,
     },
     simulated::SimulatedNetwork,
@@ -27,7 +27,7 @@ struct Server {
 }
 
 fn start(member: Member, clock: &SharedClock, offer: Offer, may_be_alone: bool) -> Server {
-    let settings = server_info::Settings { offer: Some(offer) };
+    let settings = server_info::Settings::volatile(Some(offer));
     let store = ServerInfoStore::new(settings, Birth::detached().0).start();
     let settings = Settings {
         own_peer: member.peer,
@@ -105,7 +105,7 @@ async fn a_change_is_announced_at_once_and_many_changes_once() {
     for tokens in 0..100 {
         let change =
             Change { state: Some(ServerState::Online), cache_tokens_left: Some(tokens), ..Change::default() };
-        server.store.send(Update(change)).await.unwrap().unwrap();
+        server.store.send(Update { source: Source::Backend, change }).await.unwrap().unwrap();
     }
     sleep(Duration::from_secs(1)).await;
     let (info, _) = block(&members[0], 3, server.member.peer).await.unwrap();

@@ -6,22 +6,22 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
-    identify, kad,
-    multiaddr::Protocol,
+    identify,
+    kad::{self, store::MemoryStore},
     swarm::{
         DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 use tokio::{
-    net::TcpSocket,
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
     Commands, Handle, NetworkError, Settings,
     dialer::{Dialer, DialerLimits, Next, Waiter},
+    listening::{port, wait_until_free, with_port},
     messages::{Command, NetworkEvent, NetworkStatus, PeerStatus},
     swarm::{Behaviour, BehaviourEvent, KAD, build},
 };
@@ -41,10 +41,6 @@ const IDENTIFY_WAIT: Duration = Duration::from_secs(2);
 /// Of an agent's name, in characters: it is shown to people.
 const AGENT_CHARACTERS: usize = 64;
 
-/// A predecessor that was aborted may hold its port for a moment: bind so often, with this wait between.
-const BIND_ATTEMPTS: u32 = 20;
-const BIND_WAIT: Duration = Duration::from_millis(100);
-
 /// What the driver tells its actor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulse {
@@ -53,6 +49,14 @@ pub(super) struct Pulse {
     pub(super) at: Option<Instant>,
     /// Whether all listen addresses are bound.
     pub(super) bound: bool,
+}
+
+impl Pulse {
+    /// How long the driver has not shown itself; not at all before its first time, since whether it
+    /// starts is seen by its readiness.
+    pub(super) fn silence(&self) -> Duration {
+        self.at.map_or(Duration::ZERO, |at| at.elapsed())
+    }
 }
 
 /// What a connected peer said about itself.
@@ -297,9 +301,15 @@ impl Driver {
         let scope = self.settings.scope();
         let table = &mut self.swarm.behaviour_mut().kad;
         if kad {
-            let addresses = info.listen_addrs.iter().filter(|address| scope.allows(address));
-            for address in addresses.take(ADDRESSES_A_PEER) {
+            // What it says now replaces what it said before, so that it cannot fill the table with addresses.
+            let allowed = info.listen_addrs.iter().filter(|address| scope.allows(address));
+            let full = |address: &Multiaddr| address.clone().with_p2p(peer).ok();
+            let told: Vec<Multiaddr> = allowed.filter_map(full).take(ADDRESSES_A_PEER).collect();
+            for address in &told {
                 table.add_address(&peer, address.clone());
+            }
+            for address in known_addresses(table, peer).into_iter().filter(|known| !told.contains(known)) {
+                table.remove_address(&peer, &address);
             }
         } else {
             table.remove_peer(&peer);
@@ -356,6 +366,13 @@ impl Driver {
     }
 }
 
+/// The addresses of `peer` in the table.
+fn known_addresses(table: &mut kad::Behaviour<MemoryStore>, peer: PeerId) -> Vec<Multiaddr> {
+    let Some(bucket) = table.kbucket(peer) else { return Vec::new() };
+    let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
+    entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
+}
+
 /// Why a dial failed, in one line.
 fn describe(error: &DialError) -> String {
     match error {
@@ -366,41 +383,5 @@ fn describe(error: &DialError) -> String {
             causes.join("; ")
         }
         other => other.to_string(),
-    }
-}
-
-fn port(address: &Multiaddr) -> Option<u16> {
-    address.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None })
-}
-
-/// `address` with `bound` for its port, if that is 0.
-fn with_port(address: Multiaddr, bound: Option<u16>) -> Multiaddr {
-    let Some(bound) = bound else { return address };
-    let part = |part| if part == Protocol::Tcp(0) { Protocol::Tcp(bound) } else { part };
-    address.iter().map(part).collect()
-}
-
-/// libp2p's listeners share their port (`SO_REUSEPORT`) with any other process of this user that does
-/// the same: two nodes would listen on one port, each getting half of the callers. So a plain socket
-/// is bound first, and closed again.
-async fn wait_until_free(address: &Multiaddr) -> std::io::Result<()> {
-    let mut parts = address.iter();
-    let (ip, port) = match (parts.next(), parts.next()) {
-        (Some(Protocol::Ip4(ip)), Some(Protocol::Tcp(port))) => (std::net::IpAddr::from(ip), port),
-        (Some(Protocol::Ip6(ip)), Some(Protocol::Tcp(port))) => (std::net::IpAddr::from(ip), port),
-        _ => return Ok(()),
-    };
-    let mut attempt = 1;
-    loop {
-        let socket = if ip.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        match socket.bind((ip, port).into()).and_then(|()| socket.listen(1)) {
-            Ok(_) => return Ok(()),
-            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && attempt < BIND_ATTEMPTS => {
-                attempt += 1;
-                sleep(BIND_WAIT).await;
-            }
-            Err(e) => return Err(e),
-        }
     }
 }

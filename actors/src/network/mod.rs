@@ -1,6 +1,6 @@
 //! The network: there is a libp2p swarm with our identity, listening, within its limits.
 //!
-//! The swarm runs in a task on the pool ([`driver`]), where a busy arbiter does not slow it; the actor
+//! The swarm runs in a task on the pool (`driver.rs`), where a busy arbiter does not slow it; the actor
 //! here watches that task. Others use a [`Handle`], which is not bound to an incarnation of the actor:
 //! commands wait in its queue while the network is restarted, and the handlers that are served stay.
 //! What a restart loses: connections and the calls on them, and libp2p's routing table. Ports that were
@@ -16,6 +16,7 @@ mod addresses;
 mod dialer;
 mod driver;
 mod handle;
+mod listening;
 mod messages;
 mod swarm;
 #[cfg(test)]
@@ -109,9 +110,6 @@ pub enum NetworkError {
         /// What the system says.
         cause: String,
     },
-    /// The system's resolver settings cannot be read.
-    #[error("cannot set up DNS: {0}")]
-    Dns(std::io::Error),
     /// The identity cannot sign.
     #[error("the identity cannot be used: {0}")]
     Identity(String),
@@ -182,8 +180,8 @@ impl Handler<Probe> for Network {
 
     fn handle(&mut self, _: Probe, _: &mut Context<Self>) -> ProbeReport {
         let pulse = self.pulse.borrow();
-        let silent = pulse.at.map(|at| at.elapsed()).filter(|silence| *silence > DRIVER_SILENCE);
-        assert!(silent.is_none(), "the network's driver hangs: silent for {silent:?}");
+        let silence = pulse.silence();
+        assert!(silence <= DRIVER_SILENCE, "the network's driver hangs: silent for {silence:?}");
         ProbeReport::of(&pulse.status)
     }
 }

@@ -66,13 +66,18 @@ pub(super) struct Behaviour {
 }
 
 fn transport(settings: &Settings) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    let tcp = Dialable::new(tcp, settings.scope());
+    let tcp = || {
+        let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+        Dialable::new(tcp, settings.scope())
+    };
+    let base = dns::tokio::Transport::system(tcp()).map(Transport::boxed).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no DNS: only peers with an IP address can be dialled");
+        tcp().boxed()
+    });
     let noise = noise::Config::new(&settings.keypair).map_err(|e| NetworkError::Identity(e.to_string()))?;
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(STREAMS);
-    Ok(dns::tokio::Transport::system(tcp)
-        .map_err(NetworkError::Dns)?
+    Ok(base
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)

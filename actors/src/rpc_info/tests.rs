@@ -13,7 +13,7 @@ use libp2p::PeerId;
 use super::*;
 use crate::server_info::{
     self,
-    messages::{Change, Update},
+    messages::{Change, Source, Update},
     tests::offer,
 };
 
@@ -21,7 +21,7 @@ async fn served(
     offer: Option<Offer>,
 ) -> (network::Handle, actix::Addr<ServerInfoStore>, actix::Addr<RpcInfoServer>) {
     let (network, _commands) = network::Handle::channel(PeerId::random(), 1);
-    let store = ServerInfoStore::new(server_info::Settings { offer }, Birth::detached().0).start();
+    let store = ServerInfoStore::new(server_info::Settings::volatile(offer), Birth::detached().0).start();
     let (birth, mut ready) = Birth::detached();
     let settings = Settings { dht_client_mode: false };
     let server = RpcInfoServer::new(settings, network.clone(), store.clone(), birth).start();
@@ -89,7 +89,7 @@ async fn any_other_uid_is_an_error_that_names_it() {
 async fn a_change_is_told_at_once() {
     let (network, store, _) = served(Some(offer())).await;
     let change = Change { state: Some(ServerState::Online), cache_tokens_left: Some(7), ..Change::default() };
-    store.send(Update(change)).await.unwrap().unwrap();
+    store.send(Update { source: Source::Backend, change }).await.unwrap().unwrap();
     let answer = ask(&network, uid("")).await.unwrap();
     assert_eq!((answer["state"].as_str(), answer["cache_tokens_available"].as_str()), ("2", "7"));
 }

@@ -1,14 +1,72 @@
 //! What other actors ask of the server_info actor.
 
+use std::fmt;
+
 use actix::Message;
 use hivemind_proto::records::{Rps, ServerInfo, ServerState};
+use serde::{Deserialize, Serialize};
 
-use super::Snapshots;
+use super::{Snapshots, changes::Changes};
 
-/// Changes what is offered. The answer is the version that holds the change.
+/// Changes what is offered. The answer is the version that holds the change; see [`WhenSaved`] for when it is on disk.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<u64, UpdateError>")]
-pub struct Update(pub Change);
+pub struct Update {
+    /// Who says so.
+    pub source: Source,
+    /// What is to change.
+    pub change: Change,
+}
+
+/// Who said something about what is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The config, or a default.
+    Config,
+    /// The operator, while the node runs.
+    Admin,
+    /// The model server behind us.
+    Backend,
+    /// What was found out of how others reach us.
+    Reachability,
+}
+
+/// A part of the offer that can change while the node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// [`Change::state`].
+    State,
+    /// [`Change::throughput`].
+    Throughput,
+    /// [`Change::network_rps`].
+    NetworkRps,
+    /// [`Change::forward_rps`].
+    ForwardRps,
+    /// [`Change::inference_rps`].
+    InferenceRps,
+    /// [`Change::cache_tokens_left`].
+    CacheTokensLeft,
+    /// [`Change::using_relay`].
+    UsingRelay,
+}
+
+impl Field {
+    /// The fields in which two accounts differ.
+    pub(super) fn differing(one: &ServerInfo, other: &ServerInfo) -> impl Iterator<Item = Self> + use<> {
+        let fields = [
+            (Self::State, one.state != other.state),
+            (Self::Throughput, one.throughput != other.throughput),
+            (Self::NetworkRps, one.network_rps != other.network_rps),
+            (Self::ForwardRps, one.forward_rps != other.forward_rps),
+            (Self::InferenceRps, one.inference_rps != other.inference_rps),
+            (Self::CacheTokensLeft, one.cache_tokens_left != other.cache_tokens_left),
+            (Self::UsingRelay, one.using_relay != other.using_relay),
+        ];
+        fields.into_iter().filter_map(|(field, differs)| differs.then_some(field))
+    }
+}
 
 /// What is to change; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,7 +88,7 @@ pub struct Change {
 }
 
 impl Change {
-    pub(super) fn apply(self, server: &mut ServerInfo) {
+    pub(super) fn apply(&self, server: &mut ServerInfo) {
         server.state = self.state.unwrap_or(server.state);
         server.throughput = self.throughput.unwrap_or(server.throughput);
         server.network_rps = self.network_rps.or(server.network_rps);
@@ -47,9 +105,41 @@ pub enum UpdateError {
     /// This node is a bootstrap.
     #[error("this node offers no blocks: its config has no [server]")]
     NothingOffered,
+    /// The config leaves the state to the backend.
+    #[error("the state follows the backend; to set it by hand, say it in the config: server.state")]
+    StateFollowsBackend,
 }
 
-/// Asks for the offer, now and whenever it changes.
+/// Asks for the offer, now and whenever it changes. Whoever looks late sees the latest alone.
 #[derive(Debug, Message)]
 #[rtype(result = "Snapshots")]
 pub struct Subscribe;
+
+/// Asks for the offer and for every change of it, in order.
+#[derive(Debug, Message)]
+#[rtype(result = "Changes")]
+pub struct SubscribeEach;
+
+/// Answers once this version, or a later one, is on disk. Without a file it is there at once, as far as it can be.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), SaveError>")]
+pub struct WhenSaved {
+    /// What an [`Update`] answered.
+    pub version: u64,
+}
+
+/// Why a version is not on disk. It goes on being tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SaveError {
+    /// What the system said, if it has answered.
+    pub cause: Option<String>,
+}
+
+impl fmt::Display for SaveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => write!(f, "not on disk yet: {cause}"),
+            None => f.write_str("not on disk yet: the disk does not answer"),
+        }
+    }
+}

@@ -54,6 +54,10 @@ pub enum IntensityError {
 }
 
 impl Intensity {
+    /// For a supervisor of supervisors: with the defaults, one of those takes 83 s to fail, four times in a row 5.5
+    /// minutes.
+    pub const OF_SUPERVISORS: Self = Self { restarts: 3, within: Duration::from_secs(1800) };
+
     /// Refuses what cannot be meant. `backoff` is that of a child, and `to_fail` the time that the child itself can
     /// take to fail: nothing for an actor, the time to give up for a supervisor.
     pub fn validate(&self, backoff: &Backoff, to_fail: Duration) -> Result<(), IntensityError> {

@@ -32,7 +32,8 @@ impl Default for ChildSettings {
             start_deadline: Duration::from_secs(30),
             // A service manager's patience, 90 s, is enough for a dozen actors that all use theirs up.
             stop_deadline: Duration::from_secs(5),
-            probe_period: Duration::from_secs(5),
+            // How old the reports are that the admin API tells, at most. A probe costs some 10 µs.
+            probe_period: Duration::from_secs(1),
             probe_deadline: Duration::from_secs(5),
         }
     }

@@ -32,7 +32,7 @@ pub(super) enum Flow {
 }
 
 /// Bytes waiting to be handed on. Bounded by what the stock code lets pile up: it reads and answers
-/// one frame at a time, and a frame has 16 KiB at most.
+/// one frame at a time, and a frame, or the data that goes with it, has 16 KiB at most.
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) bytes: Vec<u8>,
@@ -67,6 +67,8 @@ pub(super) struct Negotiation {
     pub(super) tx: Flow,
     pub(super) tx_frame: Vec<u8>,
     pub(super) tx_queue: Queue,
+    /// Whether our header was held back once.
+    pub(super) header_waited: bool,
     /// A reader that came while `rx` was undecided.
     pub(super) reader: Option<Waker>,
 }
@@ -81,12 +83,20 @@ impl Negotiation {
             tx: Flow::Frames,
             tx_frame: Vec::new(),
             tx_queue: Queue::default(),
+            header_waited: false,
             reader: None,
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.rx == Flow::Raw && self.tx == Flow::Raw && self.rx_queue.is_empty() && self.tx_queue.is_empty()
+    }
+
+    /// Whether a listener's header is all that is to be sent, and the next frame is still to come.
+    pub(super) fn header_may_wait(&self) -> bool {
+        let only_header = self.tx == Flow::Frames && !self.tx_queue.is_empty();
+        let nothing_read = self.rx == Flow::Frames && self.rx_queue.is_empty();
+        self.role == Role::Listener && only_header && nothing_read && !self.header_waited
     }
 
     #[cfg(test)]

@@ -16,6 +16,10 @@ use super::{
 /// How much of a frame is read at once, in bytes. Most handshake frames are shorter.
 const READ_CHUNK: usize = 256;
 
+/// How much of the first data goes out together with the handshake, in bytes: yamux's largest frame. A
+/// lazy dialer's request is then one frame, one encryption and one packet, not two.
+const WITH_HANDSHAKE: usize = 16 * 1024;
+
 /// A substream that renames protocols while multistream-select runs on it.
 pub struct BareStream<S> {
     inner: S,
@@ -65,19 +69,68 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BareStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Before data is written: `Some(bytes taken)` while `data` is still handshake.
+    /// Before data is written: `Some(bytes taken)` if `data` is still handshake, or goes with it.
     fn poll_before_data(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<Option<usize>>> {
-        if let Some(negotiation) = &mut self.negotiation
-            && negotiation.tx == Flow::Frames
-        {
+        let Some(negotiation) = &mut self.negotiation else { return Poll::Ready(Ok(None)) };
+        if negotiation.tx == Flow::Frames {
             return Poll::Ready(Ok(Some(negotiation.take(data))));
         }
-        ready!(self.poll_send(cx))?;
-        if let Some(negotiation) = &mut self.negotiation {
+        if negotiation.tx == Flow::Undecided {
             negotiation.tx = Flow::Raw;
-            self.retire();
+            let room = WITH_HANDSHAKE.saturating_sub(negotiation.tx_queue.rest().len());
+            let part = data.len().min(room);
+            if part > 0 && !negotiation.tx_queue.is_empty() {
+                negotiation.tx_queue.bytes.extend_from_slice(&data[..part]);
+                // What cannot be sent now is sent before the next data, or by the flush.
+                return match self.poll_send(cx) {
+                    Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                    _ => Poll::Ready(Ok(Some(part))),
+                };
+            }
         }
+        ready!(self.poll_send(cx))?;
+        self.retire();
         Poll::Ready(Ok(None))
+    }
+
+    /// Reads the bytes of one frame, or a part of them; ready when something changed.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(negotiation) = &mut self.negotiation else { return Poll::Ready(Ok(())) };
+        match progress(&negotiation.rx_frame) {
+            Progress::Need(missing) => {
+                let mut chunk = [0; READ_CHUNK];
+                let chunk = &mut chunk[..missing.min(READ_CHUNK)];
+                match ready!(Pin::new(&mut self.inner).poll_read(cx, chunk))? {
+                    // The stream ended, perhaps within a frame: both facts are passed on.
+                    0 => negotiation.give_up_receiving(),
+                    count => negotiation.rx_frame.extend_from_slice(&chunk[..count]),
+                }
+            }
+            Progress::Done(head) => negotiation.on_received(head),
+            Progress::Bad => negotiation.give_up_receiving(),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether our header may wait for the answer to a proposal that has come already, as a Go dialer's
+    /// does: both then go out together. Asked once, so that nothing piles up.
+    fn answer_follows(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            match &mut self.negotiation {
+                Some(negotiation) if negotiation.header_may_wait() => {}
+                _ => return false,
+            }
+            // A failure is met again by the next read.
+            if !matches!(self.poll_frame(cx), Poll::Ready(Ok(()))) {
+                return false;
+            }
+            if let Some(negotiation) = &mut self.negotiation
+                && negotiation.rx == Flow::Undecided
+            {
+                negotiation.header_waited = true;
+                return true;
+            }
+        }
     }
 }
 
@@ -102,24 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for BareStream<S> {
                     negotiation.reader = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
-                Flow::Frames => match progress(&negotiation.rx_frame) {
-                    Progress::Need(missing) => {
-                        let mut chunk = [0; READ_CHUNK];
-                        let chunk = &mut chunk[..missing.min(READ_CHUNK)];
-                        match ready!(Pin::new(&mut this.inner).poll_read(cx, chunk))? {
-                            0 => {
-                                // The stream ended, perhaps within a frame: both facts are passed on.
-                                negotiation.give_up_receiving();
-                                if negotiation.rx_queue.is_empty() {
-                                    return Poll::Ready(Ok(0));
-                                }
-                            }
-                            count => negotiation.rx_frame.extend_from_slice(&chunk[..count]),
-                        }
-                    }
-                    Progress::Done(head) => negotiation.on_received(head),
-                    Progress::Bad => negotiation.give_up_receiving(),
-                },
+                Flow::Frames => ready!(this.poll_frame(cx))?,
             }
         }
     }
@@ -164,6 +200,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for BareStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.answer_follows(cx) {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_send(cx))?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }

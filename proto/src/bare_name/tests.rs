@@ -312,3 +312,52 @@ fn it_becomes_transparent() {
         });
     }
 }
+
+/// What belongs together is one write: of a lazy dialer header, proposal and request, of its listener
+/// header and confirmation. Each write is a frame of its own further down.
+#[test]
+fn handshakes_are_written_in_one_piece() {
+    run(async {
+        let (a, b) = pipe(3, false);
+        let (from_dialer, from_listener) = (a.tx.clone(), b.tx.clone());
+        let dialer = async {
+            let io = BareStream::dialer(a);
+            let (_, mut io) = dialer_select_proto(io, ["/bare/hello"], Version::V1Lazy).await.unwrap();
+            io.write_all(b"ping").await.unwrap();
+            io.flush().await.unwrap();
+            assert_eq!(from_dialer.lock().unwrap().writes, 1);
+            io.read_exact(&mut [0; 4]).await.unwrap();
+        };
+        let listener = async {
+            let io = BareStream::listener(b);
+            let (_, mut io) = listener_select_proto(io, ["/bare/hello"]).await.unwrap();
+            assert_eq!(from_listener.lock().unwrap().writes, 1);
+            io.read_exact(&mut [0; 4]).await.unwrap();
+            io.write_all(b"pong").await.unwrap();
+            io.flush().await.unwrap();
+            assert_eq!(from_listener.lock().unwrap().writes, 2);
+        };
+        futures::join!(dialer, listener);
+    });
+}
+
+/// A dialer that waits for our header before it proposes anything gets it.
+#[test]
+fn a_header_does_not_wait_for_a_proposal_that_is_to_come() {
+    for seed in 1..200 {
+        let (mut a, b) = pipe(seed, true);
+        let dialer = async {
+            a.write_all(&frame(MULTISTREAM)).await.unwrap();
+            assert_eq!(read_frame(&mut a).await.unwrap(), MULTISTREAM);
+            let proposal = frame(b"hello");
+            let (first, rest) = proposal.split_at(seed as usize % proposal.len());
+            a.write_all(first).await.unwrap();
+            tokio::task::yield_now().await;
+            a.write_all(rest).await.unwrap();
+            assert_eq!(read_frame(&mut a).await.unwrap(), b"hello");
+        };
+        let listener = listener_select_proto(BareStream::listener(b), ["/bare/hello"]);
+        let ((), agreed) = run(async { futures::join!(dialer, listener) });
+        assert!(agreed.is_ok());
+    }
+}

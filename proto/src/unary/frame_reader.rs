@@ -13,8 +13,8 @@ use super::{
     codec::{CALL_ID_BYTES, CallId, peek_id},
 };
 
-/// What is read first, in bytes. Almost every request fits. What lies beyond the message may be read
-/// as well, since a stream carries one message only.
+/// What is read first, in bytes. Almost every request fits. It may reach beyond the message, since
+/// nothing may follow one.
 const FIRST_READ: usize = 2048;
 
 /// How much the buffer grows by at least, in bytes. It grows as bytes come, not as the length
@@ -39,6 +39,10 @@ pub(super) enum ReadError {
     /// Over the bound; the call's id if it could be seen.
     TooLarge {
         bytes: usize,
+        id: Option<CallId>,
+    },
+    /// There are bytes after the message, where the stream must end or be silent; the call's id.
+    Excess {
         id: Option<CallId>,
     },
     /// The budget for all calls is spent.
@@ -142,6 +146,9 @@ impl FrameReader {
         self.body.truncate(self.filled);
         self.body.extend_from_slice(part);
         self.filled = self.body.len();
+        if chunk.len() > part.len() && self.length <= self.limit {
+            return Err(ReadError::Excess { id: self.seen_id() });
+        }
         self.hold(self.filled)
     }
 

@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Poll, ready},
 };
 
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -93,6 +93,11 @@ impl Host {
                 count(&cells.refused_busy);
                 return Request::Refused(id.unwrap_or(NO_ID), BUSY.to_owned());
             }
+            Err(ReadError::Excess { id }) => {
+                count(&cells.malformed);
+                let text = "malformed request: bytes after the message".to_owned();
+                return Request::Refused(id.unwrap_or(NO_ID), text);
+            }
             Err(ReadError::Cut | ReadError::Length) => {
                 count(&cells.malformed);
                 return Request::Closed;
@@ -129,35 +134,30 @@ impl Host {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let cells = &self.registry.cells;
-        let mut watching = true;
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = Pin::new(&mut answer).poll(cx) {
-                return Poll::Ready(Some(outcome));
+                return Poll::Ready(Ok(outcome));
             }
-            if watching && let Poll::Ready(gone) = poll_gone(io, cx) {
-                if gone {
-                    return Poll::Ready(None);
-                }
-                // More bytes than the one message: they mean nothing, and are not read on.
-                watching = false;
-            }
-            Poll::Pending
+            // Nothing but the end may come now. Further bytes would fill the stream's buffer, so they
+            // end the call as well.
+            let end = Pin::new(&mut *io).poll_read(cx, &mut [0; 1]);
+            end.map(|end| Err(if matches!(end, Ok(1..)) { &cells.malformed } else { &cells.cancelled }))
         });
         let result = match within(self.settings.answer_deadline, outcome).await {
             Err(_) => {
                 count(&cells.deadline);
                 Err("the handler did not answer in time".to_owned())
             }
-            Ok(None) => return count(&cells.cancelled),
-            Ok(Some(Err(_))) => {
+            Ok(Err(cell)) => return count(cell),
+            Ok(Ok(Err(_))) => {
                 count(&cells.handler_errors);
                 Err(DROPPED.to_owned())
             }
-            Ok(Some(Ok(Err(text)))) => {
+            Ok(Ok(Ok(Err(text)))) => {
                 count(&cells.handler_errors);
                 Err(text)
             }
-            Ok(Some(Ok(Ok(response)))) => {
+            Ok(Ok(Ok(Ok(response)))) => {
                 let (bytes, limit) = (codec::answer_bytes(response.len()), self.settings.max_message_bytes);
                 if bytes > limit {
                     count(&cells.handler_errors);
@@ -189,7 +189,7 @@ impl Host {
         let drained = poll_fn(|cx| {
             let mut chunk = [0; DRAIN_CHUNK];
             while left > 0 {
-                match std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk)) {
+                match ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk)) {
                     Ok(0) | Err(_) => break,
                     Ok(count) => left = left.saturating_sub(count),
                 }
@@ -219,9 +219,4 @@ impl Host {
             }
         }
     }
-}
-
-/// Ready with `true` when the caller closed or reset the stream, with `false` if it sent more.
-fn poll_gone<S: AsyncRead + Unpin>(io: &mut S, cx: &mut Context<'_>) -> Poll<bool> {
-    Pin::new(io).poll_read(cx, &mut [0; 1]).map(|outcome| !matches!(outcome, Ok(1..)))
 }

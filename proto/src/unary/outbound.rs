@@ -163,6 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
                 Err(CallError::TooLarge { bytes, limit: self.reader.limit() })
             }
             Err(ReadError::Length) => Err(CallError::Malformed("length of too many bytes".to_owned())),
+            Err(ReadError::Excess { .. }) => Err(CallError::Malformed("bytes after the answer".to_owned())),
             Err(ReadError::NoRoom { .. }) => Err(CallError::Busy),
             Err(ReadError::Io(e)) => Err(self.failed(e)),
             Err(ReadError::Nothing | ReadError::Cut) => Err(self.failed(io::Error::new(

@@ -7,7 +7,7 @@ use libp2p::Multiaddr;
 use tokio::time::timeout;
 
 use super::{
-    super::{Commands, Handle, Network, Settings},
+    super::{Commands, DRIVER_SILENCE, Handle, Network, Settings, driver::Pulse},
     node::{Node, PATIENCE, settings},
 };
 use crate::supervisor::{
@@ -41,6 +41,16 @@ async fn it_is_ready_once_it_listens_and_reports_its_status() {
     assert_eq!(report.0["listening"].as_array().unwrap().len(), 1);
     network.send(Drain).await.unwrap();
     pool.shutdown_background();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_driver_is_noticed() {
+    let mut pulse = Pulse::default();
+    tokio::time::advance(2 * DRIVER_SILENCE).await;
+    assert_eq!(pulse.silence(), Duration::ZERO, "it has not started yet");
+    pulse.at = Some(tokio::time::Instant::now());
+    tokio::time::advance(DRIVER_SILENCE + Duration::from_secs(1)).await;
+    assert!(pulse.silence() > DRIVER_SILENCE);
 }
 
 #[actix::test]

@@ -35,7 +35,7 @@ impl Machine {
             let name = self.nodes[id].name;
             let (most, within) = (branch.intensity.restarts, branch.intensity.within);
             self.states[id].answers = Some((cause.clone(), Duration::ZERO));
-            let cause = format!("{name} failed more than {most} times within {within:?}, at last: {cause}");
+            let cause = format!("restart limit of {name} exceeded ({most} within {within:?}): {cause}");
             self.failed(parent, ExitKind::Failed, cause, now);
             return;
         }

@@ -6,17 +6,20 @@
 //! case.
 
 mod deadlines;
+mod events;
 mod failure;
 mod order;
 mod snapshot;
+mod state;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::VecDeque, time::Duration};
 
+pub(super) use events::{Effect, Exit, Fact, News};
+use state::{Phase, ProbeState, State, Why};
+
 use super::{
-    backoff::Streak,
-    intensity::Recent,
     plan::Node,
     policy::{ExitKind, Restart},
     tree::Outcome,
@@ -24,118 +27,6 @@ use super::{
 
 /// Time since the tree was started.
 pub(super) type Moment = Duration;
-
-/// How one life of an actor ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Exit {
-    Finished,
-    Panicked(String),
-    Aborted,
-}
-
-/// What happened to an incarnation.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum News {
-    Ready,
-    Exited(Exit),
-    Drained,
-    Answered(serde_json::Value),
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Effect {
-    Start { id: usize, generation: u64 },
-    Probe { id: usize },
-    Drain { id: usize },
-    Stop { id: usize },
-    Abort { id: usize },
-    Log(Fact),
-    End(Outcome),
-}
-
-/// What is worth a line in the log.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Fact {
-    Started { id: usize, generation: u64 },
-    Restarted { id: usize, generation: u64, cause: String, restarts: u64, backoff: Duration },
-    Rebuilt { id: usize, generation: u64, rebuilds: u64 },
-    Ready { id: usize, generation: u64 },
-    Crashed { id: usize, cause: String, restarts: u64, backoff: Option<Duration> },
-    Finished { id: usize },
-    Stopped { id: usize },
-    StopTimedOut { id: usize, deadline: Duration },
-    SupervisorFailed { id: usize, cause: String, restarts: u64, backoff: Duration },
-    TreeReady,
-    GaveUp { cause: String },
-}
-
-/// What an actor is doing. For a supervisor's node only `Down` and `Ended` are used.
-#[derive(Debug, Clone, PartialEq)]
-enum Phase {
-    /// Not alive, and to be started when its turn and its backoff allow.
-    Down,
-    Starting {
-        deadline: Moment,
-    },
-    Serving {
-        probe: ProbeState,
-    },
-    Draining {
-        deadline: Moment,
-    },
-    Stopping {
-        deadline: Moment,
-    },
-    /// Aborted; its exit has not been seen yet.
-    Aborting {
-        why: Why,
-    },
-    /// Not alive, and not to be started.
-    Ended,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum ProbeState {
-    Due { at: Moment },
-    Asked { deadline: Moment },
-}
-
-/// Why an actor was aborted, and so what follows.
-#[derive(Debug, Clone, PartialEq)]
-enum Why {
-    Failure(String),
-    Rebuild,
-    Stop,
-}
-
-/// What is true of a node now.
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    generation: u64,
-    /// Goes down because of another's failure, and is still alive.
-    condemned: bool,
-    /// Failed since it last served: it holds up no independent sibling.
-    troubled: bool,
-    /// Not to be started before.
-    not_before: Moment,
-    serving_since: Option<Moment>,
-    streak: Streak,
-    recent: Recent,
-    /// The failure that its next start answers.
-    answers: Option<(String, Duration)>,
-    /// It went down by a rebuild.
-    rebuilt: bool,
-    /// Its supervisor has failed: even a temporary child is started again.
-    afresh: bool,
-    restarts: u64,
-    rebuilds: u64,
-    panics: u64,
-    hangs: u64,
-    last_error: Option<(String, Moment)>,
-    answer: Option<(serde_json::Value, Moment)>,
-}
 
 /// What the tree as a whole is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -283,33 +174,5 @@ impl Machine {
 
     fn is_actor(&self, id: usize) -> bool {
         self.nodes[id].branch.is_none()
-    }
-}
-
-impl State {
-    fn new() -> Self {
-        Self {
-            phase: Phase::Down,
-            generation: 0,
-            condemned: false,
-            troubled: false,
-            not_before: Moment::ZERO,
-            serving_since: None,
-            streak: Streak::default(),
-            recent: Recent::default(),
-            answers: None,
-            rebuilt: false,
-            afresh: false,
-            restarts: 0,
-            rebuilds: 0,
-            panics: 0,
-            hangs: 0,
-            last_error: None,
-            answer: None,
-        }
-    }
-
-    fn alive(&self) -> bool {
-        !matches!(self.phase, Phase::Down | Phase::Ended)
     }
 }

@@ -386,3 +386,23 @@ proptest! {
         prop_assert!(world.alive.is_empty());
     }
 }
+
+#[test]
+fn one_that_panics_while_it_waits_to_be_rebuilt_has_not_failed_by_itself() {
+    let shape =
+        (Tactic::RestForOne, vec![(Tactic::RestForOne, vec![Restart::Permanent; 3])], Restart::Permanent);
+    let mut world = World::new(&shape, vec![0.0]);
+    world.behave();
+    let [first, second, third] = [2, 3, 4];
+    world.step(Step::Panic(0));
+    assert!(!world.alive.contains_key(&first) && world.alive[&third].going && !world.alive[&second].going);
+    world.step(Step::Panic(0));
+    assert!(!world.alive.contains_key(&second));
+    for _ in 0..10 {
+        world.behave();
+        world.wait(Duration::from_millis(100));
+    }
+    let counts = |id: usize| (world.machine.states[id].restarts, world.machine.states[id].rebuilds);
+    assert_eq!([first, second, third].map(counts), [(1, 0), (0, 1), (0, 1)]);
+    assert_eq!(world.machine.states[second].panics, 1, "but it is noted");
+}

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::lab::*;
-use crate::supervisor::*;
+use crate::supervisor::{
+    incarnation::{Factory, Spawn},
+    machine::{Exit, News},
+    *,
+};
 
 /// One actor with this fault in its first life: what is left of it after a while.
 async fn survives(fault: Fault) -> (ActorStatus, Vec<String>) {
@@ -157,4 +161,15 @@ async fn transient_and_temporary_children_end_as_they_should() {
     assert_eq!((of(&status, "done").state, of(&status, "done").generation), (ActorState::Stopped, 1));
     assert_eq!((of(&status, "failed").state, of(&status, "failed").generation), (ActorState::Running, 2));
     assert_eq!((of(&status, "gone").state, of(&status, "gone").generation), (ActorState::Stopped, 1));
+}
+
+#[actix_rt::test]
+async fn an_actor_that_is_aborted_before_its_first_turn_never_starts() {
+    let lab = Lab::new();
+    let mut factory = Factory::new(lab.slot("a"), lab.factory("a"));
+    let (life, [_, ended]) = factory.spawn(1).unwrap();
+    life.abort();
+    assert_eq!(ended.await, Some(News::Exited(Exit::Aborted)));
+    assert_eq!(lab.news(), [""; 0]);
+    assert_eq!(lab.slot("a").get(), None);
 }

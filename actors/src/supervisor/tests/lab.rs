@@ -34,6 +34,8 @@ pub(super) enum Fault {
     SlowToStart(Duration),
     /// Does not answer probes.
     Deaf,
+    /// Answers probes after this long, in ten steps.
+    SlowToAnswer(Duration),
     /// Is in `ctx.wait` for ever from the moment it is ready.
     Stuck,
     /// Never answers `Drain`.
@@ -68,12 +70,16 @@ impl Lab {
     }
 
     pub(super) fn child_with(&self, name: &'static str, settings: ChildSettings) -> Child {
+        actor(name, &self.slot(name), settings, self.factory(name))
+    }
+
+    pub(super) fn factory(&self, name: &'static str) -> impl FnMut(Birth) -> Patient + use<> {
         let lab = self.clone();
-        actor(name, &self.slot(name), settings, move |birth| {
+        move |birth| {
             let fault = lab.fault_of(name, birth.generation);
             assert!(fault != Fault::PanicInFactory, "boom in the factory");
             Patient { name, fault, birth, lab: lab.clone() }
-        })
+        }
     }
 
     pub(super) fn children(&self, names: &[&'static str]) -> Vec<Child> {
@@ -111,13 +117,17 @@ pub(super) fn settings() -> ChildSettings {
     }
 }
 
-/// Starts a tree whose root is called `root`.
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(7200);
+
+/// Starts a tree whose root is called `root`. Its outcome must come before patience ends.
 pub(super) fn start(
     strategy: Strategy,
     intensity: Intensity,
     children: Vec<Child>,
 ) -> (Handle, impl Future<Output = Outcome>) {
-    Tree::new(supervisor("root", strategy, intensity, children)).unwrap().start()
+    let (handle, outcome) = Tree::new(supervisor("root", strategy, intensity, children)).unwrap().start();
+    (handle, async { timeout(PATIENCE, outcome).await.expect("the tree never ended") })
 }
 
 /// Lets everything happen that needs no time.
@@ -128,8 +138,7 @@ pub(super) async fn pass_turns() {
 /// Waits until the tree looks like that; panics with what it looks like when it never does.
 pub(super) async fn until(handle: &Handle, what: &str, wanted: impl Fn(&TreeStatus) -> bool) -> Duration {
     let begun = Instant::now();
-    let patience = Duration::from_secs(3600);
-    let seen = timeout(patience, async {
+    let seen = timeout(PATIENCE, async {
         while !wanted(&handle.status().await) {
             sleep(Duration::from_millis(1)).await;
         }
@@ -216,11 +225,17 @@ impl Handler<Probe> for Patient {
     type Result = ResponseFuture<ProbeReport>;
 
     fn handle(&mut self, _: Probe, _: &mut Self::Context) -> Self::Result {
-        let (deaf, report) =
-            (self.fault == Fault::Deaf, ProbeReport::of(&HashMap::from([("born", self.birth.generation)])));
+        let fault = self.fault;
+        let report = ProbeReport::of(&HashMap::from([("born", self.birth.generation)]));
         Box::pin(async move {
-            if deaf {
-                std::future::pending::<()>().await;
+            match fault {
+                Fault::Deaf => std::future::pending().await,
+                Fault::SlowToAnswer(takes) => {
+                    for _ in 0..10 {
+                        sleep(takes / 10).await;
+                    }
+                }
+                _ => {}
             }
             report
         })

@@ -4,5 +4,7 @@ mod crashes;
 mod escalation;
 mod hangs;
 mod lab;
+mod logs;
+mod program;
 mod rebuild;
 mod stopping;

@@ -154,3 +154,25 @@ async fn a_rebuild_does_not_wait_for_one_that_refuses_to_stop() {
     assert_eq!(generations(&handle).await, [2, 2, 2]);
     assert!(look(&handle, "c").await.last_error.unwrap().contains("boom in stopped"));
 }
+
+#[actix_rt::test]
+async fn a_child_that_had_done_its_work_does_it_again_for_those_who_are_rebuilt() {
+    let lab = Lab::new();
+    for name in ["done", "gone"] {
+        lab.fault(name, 0, Fault::StopsItself(Duration::from_secs(1)));
+    }
+    let kind = |restart| ChildSettings { restart, ..settings() };
+    let children = vec![
+        lab.child("a"),
+        lab.child_with("done", kind(Restart::Transient)),
+        lab.child_with("gone", kind(Restart::Temporary)),
+        lab.child_with("stays", kind(Restart::Temporary)),
+    ];
+    let (handle, _outcome) = start(Strategy::RestForOne, Intensity::default(), children);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(look(&handle, "done").await.state, ActorState::Stopped);
+    crash(&lab, "a").await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(generations(&handle).await, [2, 2, 1, 1]);
+    assert_eq!(look(&handle, "stays").await.state, ActorState::Stopped, "it went down with the others");
+}

@@ -82,7 +82,8 @@ impl Process {
                 retry,
                 seed,
             },
-            server_info: server_info::Settings { offer: Some(served()) },
+            server_info: server_info::Settings::volatile(Some(served())),
+            backend: None,
             rpc_info: rpc_info::Settings { dht_client_mode: false },
             announcer: announcer::Settings {
                 own_peer: peer,

@@ -40,6 +40,8 @@ pub(super) struct Half {
     wakers: Vec<Waker>,
     /// Everything that was ever written.
     pub(super) log: Vec<u8>,
+    /// In how many pieces.
+    pub(super) writes: usize,
 }
 
 impl Half {
@@ -133,6 +135,7 @@ impl AsyncWrite for End {
         let count = buf.len().min(most).min(room);
         half.data.extend(&buf[..count]);
         half.log.extend(&buf[..count]);
+        half.writes += 1;
         half.wake();
         Poll::Ready(Ok(count))
     }

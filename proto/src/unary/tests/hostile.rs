@@ -104,13 +104,27 @@ async fn a_caller_that_ends_its_stream_has_cancelled() {
     stream.close().await.unwrap();
     tokio::time::timeout(PATIENCE, work.cancelled()).await.expect("the work is dropped");
     assert_eq!(node.registry.counters().cancelled, 1);
-    // More bytes than the one message are no cancellation.
-    let more = [call.clone(), vec![0; 5000]].concat();
-    let mut stream = raw.open_agreed("Test.rpc_watched", &more).await;
-    let work = mailbox.recv().await.unwrap();
-    assert!(!work.is_cancelled());
-    work.answer(Err("enough".to_owned()));
-    assert_eq!(read_error(&mut stream).await, (ID, "enough".to_owned()));
+}
+
+/// Bytes after the one message, with it or later, would fill the stream's buffer.
+#[tokio::test]
+async fn more_than_one_message_is_refused() {
+    let (node, mailbox) = node(Settings::default()).await;
+    let mut raw = RawPeer::dial(&node.address).await;
+    let call = codec::encode_call(&ID, &raw.peer, "Test.rpc_watched", b"work");
+    let mut stream = raw.open_agreed("Test.rpc_watched", &[call.clone(), vec![0; 10]].concat()).await;
+    let (id, text) = read_error(&mut stream).await;
+    assert_eq!((id, &text[..]), (ID, "malformed request: bytes after the message"));
+    assert!(mailbox.is_empty());
+
+    let mut stream = raw.open_agreed("Test.rpc_watched", &call).await;
+    let mut work = mailbox.recv().await.unwrap();
+    stream.write_all(&[0; 10]).await.unwrap();
+    stream.flush().await.unwrap();
+    tokio::time::timeout(PATIENCE, work.cancelled()).await.expect("the work is dropped");
+    assert!(read_to_end(&mut stream).await.is_empty());
+    assert_eq!(node.registry.counters().malformed, 2);
+    echoes(&mut raw).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,100 @@
+//! The account of what we serve as data: what the config says, what was said since, and by whom.
+//!
+//! | what | comes from |
+//! | --- | --- |
+//! | model, blocks, names, types, adapters | the config alone |
+//! | a figure that the config states | the config at every start of the process; from then on the latest word |
+//! | a figure that it leaves open | the latest word, whose ever and in whichever process, kept in the file |
+//! | the state | the config at every start of the process; kept in no file, since a state of last week is no news |
+//!
+//! Figures that were kept for another model or other blocks are not used.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    Offer, Snapshot,
+    messages::{Change, Field, Source, UpdateError},
+    page::Page,
+};
+
+/// Who said what a field holds, and in which version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Author {
+    pub(super) source: Source,
+    pub(super) version: u64,
+}
+
+/// What we serve, and who said so.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Account {
+    /// What the config says.
+    config: Offer,
+    snapshot: Arc<Snapshot>,
+    /// A field that is not here is as the config has it.
+    authors: BTreeMap<Field, Author>,
+}
+
+impl Account {
+    /// What is known when the process starts: the config, and what was kept of an earlier process.
+    pub(super) fn begin(config: Offer, stated: &[Field], kept: Option<&Page>) -> Self {
+        let version = kept.map_or(0, |page| page.version).saturating_add(1);
+        let mut authors = BTreeMap::new();
+        let mut offer = config.clone();
+        let kept = kept.filter(|page| page.is_of(&config)).map(|page| page.said()).unwrap_or_default();
+        for (field, author, change) in kept {
+            if field != Field::State && !stated.contains(&field) {
+                change.apply(&mut offer.server);
+                authors.insert(field, author);
+            }
+        }
+        let source = Source::Config;
+        Self { config, snapshot: Arc::new(Snapshot { version, source, offer }), authors }
+    }
+
+    /// Whether it began with this config.
+    pub(super) fn began_with(&self, config: &Offer) -> bool {
+        self.config == *config
+    }
+
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.snapshot.version
+    }
+
+    pub(super) fn authors(&self) -> &BTreeMap<Field, Author> {
+        &self.authors
+    }
+
+    /// Takes a change in. False if it changes nothing. `state_stated`: the config says the state in words.
+    pub(super) fn apply(
+        &mut self,
+        source: Source,
+        mut change: Change,
+        state_stated: bool,
+    ) -> Result<bool, UpdateError> {
+        match source {
+            // A backend may say how much, not whether, where the operator has said that.
+            Source::Backend if state_stated => change.state = None,
+            // Nothing is announced ONLINE unless the config says so in words, or a healthy backend does.
+            Source::Admin | Source::Reachability if !state_stated && change.state.is_some() => {
+                return Err(UpdateError::StateFollowsBackend);
+            }
+            _ => {}
+        }
+        let mut offer = self.snapshot.offer.clone();
+        change.apply(&mut offer.server);
+        let mut changed = Field::differing(&offer.server, &self.snapshot.offer.server).peekable();
+        if changed.peek().is_none() {
+            return Ok(false);
+        }
+        let version = self.version().saturating_add(1);
+        self.authors.extend(changed.map(|field| (field, Author { source, version })));
+        self.snapshot = Arc::new(Snapshot { version, source, offer });
+        Ok(true)
+    }
+}
