@@ -8,6 +8,7 @@ use libp2p::{
     core::transport::ListenerId,
     identify,
     kad::{self, store::MemoryStore},
+    ping,
     swarm::{
         DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -239,6 +240,17 @@ impl Driver {
                 info,
                 ..
             })) => self.on_identified(peer_id, &info),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result: Err(error),
+            })) => {
+                // Whoever does not serve it says nothing about the connection.
+                if !matches!(error, ping::Failure::Unsupported) {
+                    tracing::debug!(%peer, %error, "connection is dead, closed");
+                    self.swarm.close_connection(connection);
+                }
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
                 id,
                 result: kad::QueryResult::GetClosestPeers(result),
