@@ -1,4 +1,5 @@
-//! The four ways in which a Petals server of the original loses its place for good, each once.
+//! The four ways in which a Petals server of the original loses its place for good, each once; and a cable that was
+//! out for longer than any record lives.
 
 use std::time::Duration;
 
@@ -127,6 +128,28 @@ pub(crate) async fn all_peers_restarted(world: &mut World, _: &Options) -> Resul
     report(&format!(
         "all peers restarted with new node ids: back {took:.1} s after the last (period {PERIOD})"
     ));
+    petald.stop().await;
+    Ok(())
+}
+
+/// Its cable is out for so long that every record lapses.
+pub(crate) async fn cut_off(world: &mut World, options: &Options) -> Result<(), String> {
+    world.populate(&PEERS).await;
+    let home = world.home(&BOOTSTRAPS, PERIOD, TTL);
+    let petald = home.run(&world.net).await;
+    world.watch(&petald, LOOK).await;
+    world.visible(0.0, LIMIT).await?;
+    world.net.plug("petald", false).await;
+    sleep(Duration::from_secs(20)).await;
+    world.look().await;
+    let lapsed = world.looks.last().is_some_and(|look| !look.found());
+    let healed = unix_now();
+    world.net.plug("petald", true).await;
+    let took = world.renewed(healed, TTL_SECONDS, PATIENCE).await;
+    if options.keep {
+        println!("healed at {healed}\n{}", home.output());
+    }
+    report(&format!("cut off for 20 s (records lapsed: {lapsed}): back {:.1} s after it", took?));
     petald.stop().await;
     Ok(())
 }

@@ -54,6 +54,7 @@ impl Home {
 
     pub(crate) fn write(&self, net: &Net, config: &Config) {
         let Config { initial_peers, period, ttl } = config;
+        let console = std::env::var("PETALD_CHAOS_CONSOLE").unwrap_or_else(|_| "info,libp2p=error".into());
         let (root, address) = (text(self.folder.path()), &net.port("petald").address);
         let config = format!(
             r#"
@@ -80,6 +81,7 @@ impl Home {
             listen = "unix:{root}/admin.sock"
             [log]
             dir = "{root}/log"
+            console = "{console}"
             [debug]
             crash_endpoint = true
             "#
@@ -99,6 +101,7 @@ impl Home {
                 command.env_remove(name);
             }
         }
+        command.env("RUST_BACKTRACE", "0");
         // The mount namespace, and the disk in it, end with the process. Everything is replaced by the next
         // program in turn, so that the process id is petald's.
         let script =

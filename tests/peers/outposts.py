@@ -34,6 +34,21 @@ PATIENCE = 15  # seconds for one look
 MOST_LOOKS = 20  # at once
 
 
+class Shunned:
+    """A node's blacklist that holds one peer, and never learns."""
+
+    def __init__(self, peer_id):
+        self.peer_id = peer_id
+
+    def __contains__(self, peer_id):
+        return peer_id == self.peer_id
+
+    def register_failure(self, peer_id):
+        pass
+
+    register_success = register_failure
+
+
 class Outposts:
     def __init__(self):
         self.nodes = {}
@@ -45,8 +60,8 @@ class Outposts:
         ENTER.set(enter)
         options = {"use_relay": False, "auto_nat": False, "nat_port_map": False, "check_if_identity_free": False}
         if client_mode:
-            # A stranger has no cache to fall back on, and has not yet been disappointed by anybody.
-            options |= {"cache_locally": False, "cache_nearest": 0, "cache_on_store": False, "blacklist_time": 0}
+            # A stranger has no cache to fall back on.
+            options |= {"cache_locally": False, "cache_nearest": 0, "cache_on_store": False}
         node = await DHTNode.create(
             initial_peers=initial_peers,
             client_mode=client_mode,
@@ -73,8 +88,12 @@ class Outposts:
         self.nodes[name].friends = [PeerID.from_base58(Multiaddr(address)["p2p"]) for address in initial_peers]
 
     async def do_watch(self, name, prefix, blocks, peer_id, interval):
-        """Looks every `interval` seconds for the records of a model's blocks under `peer_id`, until `unwatch`."""
+        """Looks every `interval` seconds for the records of a model's blocks under `peer_id`, until `unwatch`.
+
+        That peer itself is never asked: what only it holds is lost with it.
+        """
         node = self.nodes[name]
+        node.blacklist = Shunned(PeerID.from_base58(peer_id))
         self.looking = asyncio.create_task(self._watch(node, prefix, blocks, peer_id, interval))
 
     async def do_unwatch(self):
