@@ -12,8 +12,8 @@ use super::{
 use crate::support::report;
 
 const PERIOD: &str = "2s";
-const TTL: &str = "10s";
-const TTL_SECONDS: f64 = 10.0;
+const TTL: &str = "6s";
+const TTL_SECONDS: f64 = 6.0;
 const LOOK: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(20);
 /// Twice the longest pause between two attempts at a bootstrap.
@@ -49,7 +49,7 @@ pub(crate) async fn bootstraps_replaced(world: &mut World, _: &Options) -> Resul
         world.peers.kill(name).await;
     }
     // Then the last who were there with the bootstraps go, too.
-    sleep(Duration::from_secs(6)).await;
+    sleep(Duration::from_secs(4)).await;
     for name in &PEERS[2..4] {
         world.peers.kill(name).await;
     }
@@ -75,7 +75,7 @@ pub(crate) async fn start_without_bootstraps(world: &mut World, _: &Options) -> 
     }
     let petald = home.run(&world.net).await;
     world.watch(&petald, LOOK).await;
-    sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(4)).await;
     world.look().await;
     if world.looks.iter().any(|look| look.found()) {
         return Err("it was found before it could join".to_owned());
@@ -140,7 +140,7 @@ pub(crate) async fn cut_off(world: &mut World, options: &Options) -> Result<(), 
     world.watch(&petald, LOOK).await;
     world.visible(0.0, LIMIT).await?;
     world.net.plug("petald", false).await;
-    sleep(Duration::from_secs(20)).await;
+    sleep(Duration::from_secs(10)).await;
     world.look().await;
     let lapsed = world.looks.last().is_some_and(|look| !look.found());
     let healed = unix_now();
@@ -149,7 +149,7 @@ pub(crate) async fn cut_off(world: &mut World, options: &Options) -> Result<(), 
     if options.keep {
         println!("healed at {healed}\n{}", home.output());
     }
-    report(&format!("cut off for 20 s (records lapsed: {lapsed}): back {:.1} s after it", took?));
+    report(&format!("cut off for 10 s (records lapsed: {lapsed}): back {:.1} s after it", took?));
     petald.stop().await;
     Ok(())
 }

@@ -36,7 +36,7 @@ use world::World;
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) seed: u64,
-    /// Of the weather, recoveries not counted.
+    /// Of the weather: no gust begins later.
     pub(crate) weather: Duration,
     pub(crate) panics: usize,
     pub(crate) kills: usize,
@@ -73,10 +73,10 @@ impl Options {
         let mut options = Options {
             seed: number("PETALD_CHAOS_SEED", std::env::var("PETALD_CHAOS_SEED").ok())?.unwrap_or(1),
             weather: Duration::from_secs(
-                number("PETALD_CHAOS_SECONDS", std::env::var("PETALD_CHAOS_SECONDS").ok())?.unwrap_or(30),
+                number("PETALD_CHAOS_SECONDS", std::env::var("PETALD_CHAOS_SECONDS").ok())?.unwrap_or(10),
             ),
             panics: 7,
-            kills: 3,
+            kills: 2,
             keep: false,
             names: Vec::new(),
         };
@@ -139,6 +139,8 @@ async fn run(options: &Options) -> usize {
             return 0;
         }
     };
+    let folder = tempfile::tempdir().unwrap();
+    let program = node::keep_program(folder.path());
     let (mut passed, mut failed, mut ignored) = (0, Vec::new(), 0);
     let mut world = None;
     for (name, scenario) in wanted {
@@ -152,7 +154,7 @@ async fn run(options: &Options) -> usize {
         }
         let mut stage = match world.take() {
             Some(world) => world,
-            None => World::new(way, options.seed).await,
+            None => World::new(way, options.seed, program.clone()).await,
         };
         let began = Instant::now();
         let outcome = AssertUnwindSafe(scenario(&mut stage, options)).catch_unwind().await;

@@ -1,6 +1,11 @@
 //! petald in a namespace of its own, with a log disk of its own that can be filled.
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -34,18 +39,22 @@ pub(crate) struct Config {
     pub(crate) ttl: &'static str,
 }
 
-/// petald's data folder and config, and the program as it was when the scenario began.
+/// petald's data folder and config.
 pub(crate) struct Home {
     folder: TempDir,
     program: PathBuf,
 }
 
+/// The program under test as it is now: a run of minutes must not change horses because somebody builds.
+pub(crate) fn keep_program(folder: &Path) -> PathBuf {
+    let program = folder.join("petald");
+    std::fs::copy(env!("CARGO_BIN_EXE_petald"), &program).unwrap();
+    program
+}
+
 impl Home {
-    pub(crate) fn new(net: &Net, config: &Config) -> Home {
+    pub(crate) fn new(net: &Net, program: PathBuf, config: &Config) -> Home {
         let folder = tempfile::tempdir().unwrap();
-        // A run of minutes must not change horses because somebody builds.
-        let program = folder.path().join("petald");
-        std::fs::copy(env!("CARGO_BIN_EXE_petald"), &program).unwrap();
         std::fs::create_dir(folder.path().join("log")).unwrap();
         let home = Home { folder, program };
         home.write(net, config);

@@ -46,6 +46,7 @@ struct Storm<'a> {
 pub(crate) async fn run(world: &mut World, options: &Options) -> Result<(), String> {
     let gusts = Gust::schedule(options.seed, options.weather);
     println!("PETALD_CHAOS_SEED={} PETALD_CHAOS_SECONDS={}", options.seed, options.weather.as_secs());
+    // As many of them as there is time for.
     gusts.iter().for_each(|gust| println!("  {gust}"));
 
     world.populate(&PEERS).await;
@@ -65,7 +66,8 @@ pub(crate) async fn run(world: &mut World, options: &Options) -> Result<(), Stri
         slowest_renewal: 0.0,
         panics: 0,
     };
-    for gust in &gusts {
+    let end = Instant::now() + options.weather;
+    for gust in gusts.iter().take_while(|_| Instant::now() < end) {
         storm.live_through(gust).await;
     }
     storm.tell(options).await

@@ -1,6 +1,9 @@
 //! The stage of every scenario: namespaces, six hivemind peers, a reader, and petald among them.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -24,6 +27,7 @@ pub(crate) struct World {
     pub(crate) peers: Outposts,
     /// Every look since the scenario began.
     pub(crate) looks: Vec<Look>,
+    program: PathBuf,
 }
 
 /// As the reader tells it.
@@ -33,10 +37,10 @@ pub(crate) fn unix_now() -> f64 {
 }
 
 impl World {
-    pub(crate) async fn new(way: Way, seed: u64) -> World {
+    pub(crate) async fn new(way: Way, seed: u64, program: PathBuf) -> World {
         let names: Vec<&str> = [&PEERS[..], &NEWCOMERS, &["petald", "reader"]].concat();
         let net = Net::new(way, &names, seed).await;
-        World { net, peers: Outposts::new().await, looks: Vec::new() }
+        World { net, peers: Outposts::new().await, looks: Vec::new(), program }
     }
 
     /// Starts these, one after another, and a reader that knows all of them.
@@ -49,7 +53,8 @@ impl World {
 
     /// A home whose petald knows these.
     pub(crate) fn home(&self, initial: &[&str], period: &'static str, ttl: &'static str) -> Home {
-        Home::new(&self.net, &Config { initial_peers: self.peers.addresses(initial), period, ttl })
+        let config = Config { initial_peers: self.peers.addresses(initial), period, ttl };
+        Home::new(&self.net, self.program.clone(), &config)
     }
 
     pub(crate) async fn watch(&mut self, petald: &Petald, interval: Duration) {
