@@ -240,16 +240,14 @@ impl Driver {
                 info,
                 ..
             })) => self.on_identified(peer_id, &info),
+            // Whoever does not serve it says nothing about the connection.
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
                 result: Err(error),
-            })) => {
-                // Whoever does not serve it says nothing about the connection.
-                if !matches!(error, ping::Failure::Unsupported) {
-                    tracing::debug!(%peer, %error, "connection is dead, closed");
-                    self.swarm.close_connection(connection);
-                }
+            })) if !matches!(error, ping::Failure::Unsupported) => {
+                tracing::debug!(%peer, %error, "connection is dead, closed");
+                self.swarm.close_connection(connection);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
                 id,
