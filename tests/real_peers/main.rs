@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and explains itself by printing"
 )]
 
+#[allow(dead_code, reason = "shared with other tests, which use the rest of it")]
 #[path = "../support/mod.rs"]
 mod support;
 
