@@ -141,9 +141,13 @@ fn judge_records(claim: &Claim, search: &Search, evidence: &Evidence) -> Judgeme
         };
         return Judgement::new(verdict, layer, cause);
     }
+    let (blocks, state) = (claim.blocks, name(claim.state()));
     let replicas = search.blocks.iter().map(replicas).min().unwrap_or(0);
-    let blocks = claim.blocks;
-    seen(format!("blocks {blocks} {}, each at {replicas} others or more", name(claim.state())), evidence)
+    let what = match evidence.through_ourselves {
+        true => format!("blocks {blocks} {state}"),
+        false => format!("blocks {blocks} {state}, each at {replicas} others or more"),
+    };
+    seen(what, evidence)
 }
 
 /// All is well; a clock that is off is told, since it will not stay so.
