@@ -91,7 +91,7 @@ pub fn branch(
     };
     let announcer = {
         let (settings, clock) = (settings.announcer, clock.clone());
-        let server_info = server_info.clone();
+        let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
             Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
         };
@@ -100,7 +100,8 @@ pub fn branch(
     let observer = settings.observer.map(|settings| {
         let (handle, clock) = (handle.clone(), clock.clone());
         let build = move |birth| {
-            Observer::new(settings.clone(), handle.clone(), above(&server_info), clock.clone(), birth)
+            let (dht, server_info) = (above(&dht), above(&server_info));
+            Observer::new(settings.clone(), handle.clone(), dht, server_info, clock.clone(), birth)
         };
         supervisor::actor("observer", &Slot::new(), patience("observer"), build)
     });

@@ -37,9 +37,6 @@ const ADDRESSES_A_PEER: usize = 16;
 /// Peers that a status lists.
 const LISTED_PEERS: usize = 256;
 
-/// Addresses of each of them: one a transport and family is enough to find it.
-const LISTED_ADDRESSES: usize = 4;
-
 /// How long a new connection may take until identify is through, before lookups go on without it.
 const IDENTIFY_WAIT: Duration = Duration::from_secs(2);
 
@@ -392,7 +389,6 @@ impl Driver {
                     peer_id: peer.to_string(),
                     agent: identity.agent.clone(),
                     kad: identity.kad,
-                    addresses: text(&mut identity.told.iter().take(LISTED_ADDRESSES)),
                 })
                 .collect(),
             kad_peers: self.kad_peers,

@@ -118,6 +118,4 @@ pub struct PeerStatus {
     pub agent: Option<String>,
     /// Whether it serves libp2p's Kademlia.
     pub kad: bool,
-    /// Where it says that it can be dialled, as far as we would dial it; the first few.
-    pub addresses: Vec<String>,
 }

@@ -39,11 +39,13 @@ const REACH_DEADLINE: Duration = Duration::from_secs(5);
 /// What a stranger needs to look.
 #[derive(Clone)]
 pub(super) struct Expedition {
-    /// Our own network: asked whom else it knows, and where it listens; never for what it stores.
+    /// Our own network: asked where others are, and where it listens.
     pub(super) home: network::Handle,
     /// The stranger's network.
     pub(super) away: network::Handle,
     pub(super) initial_peers: Vec<(PeerId, Vec<Multiaddr>)>,
+    /// Others that we know.
+    pub(super) known: Vec<PeerId>,
     /// What to look for; `None` for a bootstrap.
     pub(super) offer: Option<Offer>,
     pub(super) clock: SharedClock,
@@ -93,19 +95,16 @@ impl Expedition {
             initial: true,
         };
         let mut others: Vec<Candidate> = self.initial_peers.iter().map(initial).collect();
-        let parse =
-            |addresses: &[String]| addresses.iter().filter_map(|address| address.parse().ok()).collect();
-        let status = self.home.status().await.unwrap_or_default();
-        for connected in status.peers {
-            let Ok(peer) = connected.peer_id.parse::<PeerId>() else { continue };
-            // Whoever tells no address is a client, such as the stranger of our last look.
-            if !connected.addresses.is_empty() && others.iter().all(|other| other.peer != peer) {
-                others.push(Candidate { peer, addresses: parse(&connected.addresses), initial: false });
+        // Only those that are connected are known to be there.
+        for (peer, addresses) in self.home.addresses(self.known.clone()).await {
+            if others.iter().all(|other| other.peer != peer) {
+                others.push(Candidate { peer, addresses, initial: false });
             }
         }
         others.retain(|other| other.peer != own);
-        let mut addresses: Vec<Multiaddr> = parse(&status.announced);
-        addresses.extend(parse(&status.listening));
+        let status = self.home.status().await.unwrap_or_default();
+        let ours = status.announced.iter().chain(&status.listening);
+        let mut addresses: Vec<Multiaddr> = ours.filter_map(|address| address.parse().ok()).collect();
         addresses.dedup();
         (others, Candidate { peer: own, addresses, initial: false })
     }

@@ -43,6 +43,7 @@ use self::{
 };
 use crate::{
     clock::SharedClock,
+    dht::{Dht, messages::Members},
     network,
     server_info::{Offer, ServerInfoStore, Snapshots, messages::Subscribe},
     supervisor::{Backoff, Birth, Drain, Probe, ProbeReport},
@@ -72,6 +73,9 @@ const PAUSE_A_PEER_IN_TROUBLE: Duration = Duration::from_millis(100);
 /// A look that meets no more peers than this costs what any swarm costs, and makes no pause longer.
 const FREE_PEERS: u32 = 30;
 
+/// Peers from which some are chosen, besides the initial ones, to enter through.
+const KNOWN_PEERS: usize = 64;
+
 /// So many intervals without news make the last word stale.
 const STALE_INTERVALS: u32 = 3;
 
@@ -98,6 +102,7 @@ pub struct Settings {
 pub struct Observer {
     settings: Settings,
     network: network::Handle,
+    dht: Addr<Dht>,
     server_info: Addr<ServerInfoStore>,
     clock: SharedClock,
     birth: Birth,
@@ -115,10 +120,11 @@ pub struct Observer {
 struct Changed;
 
 impl Observer {
-    /// An actor that looks at `network` from outside for what `server_info` claims.
+    /// An actor that looks at `network` from outside for what `server_info` claims, through those whom `dht` knows.
     pub fn new(
         settings: Settings,
         network: network::Handle,
+        dht: Addr<Dht>,
         server_info: Addr<ServerInfoStore>,
         clock: SharedClock,
         birth: Birth,
@@ -127,6 +133,7 @@ impl Observer {
             rng: SmallRng::seed_from_u64(settings.seed),
             settings,
             network,
+            dht,
             server_info,
             clock,
             birth,
@@ -175,10 +182,14 @@ impl Observer {
         let (home, initial_peers) = (self.network.clone(), self.settings.initial_peers.clone());
         let (clock, seed, offer) = (self.clock.clone(), self.rng.random(), before.clone());
         let (departures, pool) = (self.settings.departures.clone(), self.settings.pool.clone());
+        let members = self.dht.send(Members { most: KNOWN_PEERS });
         let expedition = async move {
             let passage = departures.depart().await.map_err(|error| error.to_string())?;
             let away = passage.network.clone();
-            let expedition = Expedition { home, away, initial_peers, offer, clock, seed };
+            // If the dht actor is gone, this one is about to be rebuilt with it.
+            let members = members.await.unwrap_or_default();
+            let known = members.iter().map(|member| member.peer).collect();
+            let expedition = Expedition { home, away, initial_peers, known, offer, clock, seed };
             let mut task = Task(pool.spawn(expedition.run()));
             match timeout(LOOK_DEADLINE, &mut task.0).await {
                 Ok(Ok(evidence)) => Ok(evidence),

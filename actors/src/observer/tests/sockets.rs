@@ -147,7 +147,8 @@ impl Lab {
         };
         let birth = Birth::detached().0;
         let handle = self.us.handle().clone();
-        let observer = Observer::new(settings, handle, self.store.clone(), clock(), birth).start();
+        let observer =
+            Observer::new(settings, handle, self.us.dht.clone(), self.store.clone(), clock(), birth).start();
         (observer, opinion)
     }
 }

@@ -96,8 +96,15 @@ async fn lab_with(
         opinion: sender,
         seed: 1,
     };
-    let observer =
-        Observer::new(settings, us.network.clone(), store.clone(), our_clock.clone(), birth()).start();
+    let observer = Observer::new(
+        settings,
+        us.network.clone(),
+        us.dht.clone(),
+        store.clone(),
+        our_clock.clone(),
+        birth(),
+    )
+    .start();
     Lab { swarm, clock, others, us, store, observer, opinion, strangers }
 }
 
