@@ -9,7 +9,8 @@
 //! │  ├─ server_info  one validated account of what we serve, on disk
 //! │  ├─ backend    the announced state follows the model server behind us; only if the config names one
 //! │  ├─ rpc_info   whoever asks is told
-//! │  └─ announcer  every record of ours is at its replicas
+//! │  ├─ announcer  every record of ours is at its replicas
+//! │  └─ pinger     our record tells how long the way to the following blocks is
 //! └─ ops           one_for_one
 //!    └─ admin      the API for the operator
 //! ```
@@ -28,7 +29,7 @@ use petald_actors::{
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
     network::{self, Network},
-    rpc_info,
+    pinger, rpc_info,
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
     swarm,
@@ -81,6 +82,7 @@ fn swarm(
         backend: config.backend.clone(),
         rpc_info: rpc_info::Settings { dht_client_mode: false },
         announcer: announcer_settings(foundation),
+        pinger: pinger_settings(foundation),
     };
     Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
@@ -154,6 +156,14 @@ fn announcer_settings(foundation: &Foundation) -> announcer::Settings {
         ttl: config.announce.ttl,
         retry: retry(),
         may_be_alone: config.network.swarm == Swarm::Seed,
+        seed: rand::random(),
+    }
+}
+
+fn pinger_settings(foundation: &Foundation) -> pinger::Settings {
+    pinger::Settings {
+        own_peer: foundation.identity.peer_id(),
+        period: foundation.config.announce.period,
         seed: rand::random(),
     }
 }

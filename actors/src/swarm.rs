@@ -9,7 +9,8 @@
 //! ├─ server_info   one validated account of what we serve, on disk
 //! ├─ backend       the announced state follows the model server behind us; only if there is one
 //! ├─ rpc_info      whoever asks is told
-//! └─ announcer     every record of ours is at its replicas
+//! ├─ announcer     every record of ours is at its replicas
+//! └─ pinger        our record tells how long the way to the following blocks is
 //! ```
 //!
 //! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
@@ -27,6 +28,7 @@ use crate::{
     clock::SharedClock,
     dht::{self, Dht},
     network,
+    pinger::{self, Pinger},
     rpc_info::{self, RpcInfoServer},
     server_info::{self, ServerInfoStore},
     supervisor::{self, Child, ChildSettings, Intensity, Slot, Strategy},
@@ -47,6 +49,8 @@ pub struct Settings {
     pub rpc_info: rpc_info::Settings,
     /// Of the announcer.
     pub announcer: announcer::Settings,
+    /// Of the pinger.
+    pub pinger: pinger::Settings,
 }
 
 /// The branch, described. `network` stands above all others, which reach it through `handle`; `patience` tells how an
@@ -87,14 +91,22 @@ pub fn branch(
     };
     let announcer = {
         let (settings, clock) = (settings.announcer, clock.clone());
+        let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
             Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
         };
         supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
     };
+    let pinger = {
+        let (settings, handle) = (settings.pinger, handle.clone());
+        let build = move |birth| {
+            Pinger::new(settings.clone(), handle.clone(), above(&dht), above(&server_info), birth)
+        };
+        supervisor::actor("pinger", &Slot::new(), patience("pinger"), build)
+    };
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
     children.extend(backend);
-    children.extend([rpc_info, announcer]);
+    children.extend([rpc_info, announcer, pinger]);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }
 

@@ -10,8 +10,8 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 8] =
-    ["network", "dht", "bootstrap", "server_info", "backend", "announcer", "rpc_info", "admin"];
+const ACTORS: [&str; 9] =
+    ["network", "dht", "bootstrap", "server_info", "backend", "announcer", "rpc_info", "pinger", "admin"];
 
 /// How one actor is supervised.
 #[derive(Debug, Clone)]

@@ -120,7 +120,9 @@ async fn the_last_block_of_a_model_and_a_bootstrap_have_nobody_to_ask() {
     let mut members = swarm_of(&swarm, &clock, 3).await;
     let mut last = offer();
     last.server.blocks = BlockRange::new(7, 8).unwrap();
-    announce(&members[0], members[0].peer, last.server.blocks, ServerState::Online, &clock).await;
+    // One says that it serves a block that the model does not have.
+    let beyond = BlockRange::new(7, 9).unwrap();
+    announce(&members[0], members[0].peer, beyond, ServerState::Online, &clock).await;
     let server = start(members.pop().unwrap(), Some(last));
     let bootstrap = start(member(&swarm, &clock, 77), None);
     sleep(5 * PERIOD).await;
