@@ -115,6 +115,9 @@ async fn bootstraps(peers: &[Multiaddr], deadline: Duration) -> Vec<Finding> {
 
 async fn dial(peer: &Multiaddr) -> io::Result<String> {
     let mut parts = peer.iter();
+    if let Some(Protocol::Dnsaddr(_)) = peer.iter().next() {
+        return Ok("not tried: its records are looked up by the node".into());
+    }
     let (Some(host), Some(Protocol::Tcp(port))) = (parts.next(), parts.next()) else {
         return Err(io::Error::other("not a TCP address"));
     };

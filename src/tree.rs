@@ -10,6 +10,7 @@
 //! │  ├─ backend    the announced state follows the model server behind us; only if the config names one
 //! │  ├─ rpc_info   whoever asks is told
 //! │  ├─ announcer  every record of ours is at its replicas
+//! │  ├─ pinger     our record tells how long the way to the following blocks is
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
 //!    └─ admin      the API for the operator
@@ -33,7 +34,7 @@ use petald_actors::{
         self,
         messages::{Opinion, Opinions},
     },
-    rpc_info,
+    pinger, rpc_info,
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
     swarm,
@@ -89,6 +90,7 @@ fn swarm(
         backend: config.backend.clone(),
         rpc_info: rpc_info::Settings { dht_client_mode: false },
         announcer: announcer_settings(foundation),
+        pinger: pinger_settings(foundation),
         observer: Some(observer_settings(foundation, opinion)),
     };
     Ok(swarm::branch(settings, network, handle, &clock, patience))
@@ -182,6 +184,14 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
         departures: observer::Departures::like(network_settings(foundation)),
         pool: foundation.pool.clone(),
         opinion,
+        seed: rand::random(),
+    }
+}
+
+fn pinger_settings(foundation: &Foundation) -> pinger::Settings {
+    pinger::Settings {
+        own_peer: foundation.identity.peer_id(),
+        period: foundation.config.announce.period,
         seed: rand::random(),
     }
 }

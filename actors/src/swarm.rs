@@ -10,6 +10,7 @@
 //! ├─ backend       the announced state follows the model server behind us; only if there is one
 //! ├─ rpc_info      whoever asks is told
 //! ├─ announcer     every record of ours is at its replicas
+//! ├─ pinger        our record tells how long the way to the following blocks is
 //! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
@@ -29,6 +30,7 @@ use crate::{
     dht::{self, Dht},
     network,
     observer::{self, Observer},
+    pinger::{self, Pinger},
     rpc_info::{self, RpcInfoServer},
     server_info::{self, ServerInfoStore},
     supervisor::{self, Child, ChildSettings, Intensity, Slot, Strategy},
@@ -49,6 +51,8 @@ pub struct Settings {
     pub rpc_info: rpc_info::Settings,
     /// Of the announcer.
     pub announcer: announcer::Settings,
+    /// Of the pinger.
+    pub pinger: pinger::Settings,
     /// Of the observer; `None` where nobody asks whether we are visible.
     pub observer: Option<observer::Settings>,
 }
@@ -92,10 +96,19 @@ pub fn branch(
     let announcer = {
         let (settings, clock) = (settings.announcer, clock.clone());
         let (dht, server_info) = (dht.clone(), server_info.clone());
+        let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
             Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
         };
         supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
+    };
+    let pinger = {
+        let (settings, handle) = (settings.pinger, handle.clone());
+        let (dht, server_info) = (dht.clone(), server_info.clone());
+        let build = move |birth| {
+            Pinger::new(settings.clone(), handle.clone(), above(&dht), above(&server_info), birth)
+        };
+        supervisor::actor("pinger", &Slot::new(), patience("pinger"), build)
     };
     let observer = settings.observer.map(|settings| {
         let (handle, clock) = (handle.clone(), clock.clone());
@@ -107,7 +120,7 @@ pub fn branch(
     });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
     children.extend(backend);
-    children.extend([rpc_info, announcer]);
+    children.extend([rpc_info, announcer, pinger]);
     children.extend(observer);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }

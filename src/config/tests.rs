@@ -351,3 +351,15 @@ fn a_file_that_cannot_be_read_is_named() {
     let error = Config::layered(Some(Path::new("no/such/file.toml")), [], &[]).unwrap_err().to_string();
     assert!(error.starts_with("cannot read the config file no/such/file.toml: "), "{error}");
 }
+
+#[test]
+fn an_initial_peer_may_be_named_by_records_that_hold_whole_addresses() {
+    const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+    let text = |peer: &str| format!("[network]\nswarm = \"seed\"\ninitial_peers = [\"{peer}\"]\n");
+    let address = format!("/dnsaddr/bootstrap.example.org/p2p/{PEER}");
+    let config = load(&text(&address), &[], &[]).unwrap();
+    assert_eq!(config.network.initial_peers[0].to_string(), address);
+    for bad in ["/dnsaddr/bootstrap.example.org", &format!("/dnsaddr/x/tcp/1/udp/2/p2p/{PEER}")] {
+        assert_eq!(complaints(&text(bad), &[], &[]).len(), 1, "{bad}");
+    }
+}

@@ -139,6 +139,9 @@ pub(super) fn peer_address(entry: &Entry) -> Parsed<Multiaddr> {
     let address = multiaddr(entry, remedy)?;
     match address.iter().collect::<Vec<_>>()[..] {
         [ref host, Protocol::Tcp(port), Protocol::P2p(_)] if is_host(host) && port != 0 => Ok(address),
+        // A name whose TXT records hold whole addresses.
+        [Protocol::Dnsaddr(ref name), Protocol::P2p(_)] if !name.is_empty() => Ok(address),
+        [Protocol::Dnsaddr(_)] => entry.wrong(format!("{address} lacks the peer's id"), remedy),
         [ref host, Protocol::Tcp(_)] if is_host(host) => {
             entry.wrong(format!("{address} lacks the peer's id"), remedy)
         }

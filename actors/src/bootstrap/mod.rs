@@ -9,14 +9,14 @@
 //! whenever nobody is known any more, so that it takes no bootstrap to join again. A restart loses nothing: initial
 //! peers come from the config, the others from the memory that every incarnation is given.
 //!
-//! Names in addresses (`/dns`, `/dns4`, `/dns6`, `/dnsaddr`) are kept as they are and resolved by the transport at every
-//! dial, within the time to live that the name server gave.
+//! Names in addresses (`/dns`, `/dns4`, `/dns6`, `/dnsaddr`) are kept as they are and resolved at every dial.
 //!
 //! Protocol facts: `hivemind/dht/node.py` (`DHTNode.create`, the three stages of a bootstrap).
 
 mod initial;
 mod known_peers;
 mod memory;
+mod names;
 mod remembered;
 mod split;
 #[cfg(test)]
@@ -151,7 +151,14 @@ impl Bootstrap {
     ) -> impl Future<Output = Result<Pong, String>> + use<> {
         let (network, dht) = (self.network.clone(), self.dht.clone());
         async move {
-            network.connect(peer, addresses, DIAL_DEADLINE).await.map_err(|error| error.to_string())?;
+            if let Err(error) = network.connect(peer, addresses.clone(), DIAL_DEADLINE).await {
+                let resolved = names::resolve(&addresses).await;
+                if resolved.is_empty() {
+                    return Err(error.to_string());
+                }
+                let connected = network.connect(peer, resolved, DIAL_DEADLINE).await;
+                connected.map_err(|again| format!("{error}; {again}"))?;
+            }
             let pong = dht.send(Ping { peer, validate: true }).await.map_err(|error| error.to_string())?;
             pong.map_err(|error| error.to_string())
         }

@@ -1,9 +1,10 @@
 //! What other actors ask of the server_info actor.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use actix::Message;
 use hivemind_proto::records::{Rps, ServerInfo, ServerState};
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{Snapshots, changes::Changes};
@@ -30,6 +31,8 @@ pub enum Source {
     Backend,
     /// What was found out of how others reach us.
     Reachability,
+    /// Round trips that were measured.
+    Pinger,
 }
 
 /// A part of the offer that can change while the node runs.
@@ -50,6 +53,8 @@ pub enum Field {
     CacheTokensLeft,
     /// [`Change::using_relay`].
     UsingRelay,
+    /// [`Change::next_pings`]: of the moment, and kept in no file.
+    NextPings,
 }
 
 impl Field {
@@ -63,6 +68,7 @@ impl Field {
             (Self::InferenceRps, one.inference_rps != other.inference_rps),
             (Self::CacheTokensLeft, one.cache_tokens_left != other.cache_tokens_left),
             (Self::UsingRelay, one.using_relay != other.using_relay),
+            (Self::NextPings, one.next_pings != other.next_pings),
         ];
         fields.into_iter().filter_map(|(field, differs)| differs.then_some(field))
     }
@@ -85,6 +91,8 @@ pub struct Change {
     pub cache_tokens_left: Option<u64>,
     /// Whether others reach us through a relay.
     pub using_relay: Option<bool>,
+    /// Seconds to servers of the following blocks and back; +inf for one that does not answer.
+    pub next_pings: Option<BTreeMap<PeerId, f64>>,
 }
 
 impl Change {
@@ -96,6 +104,9 @@ impl Change {
         server.inference_rps = self.inference_rps.or(server.inference_rps);
         server.cache_tokens_left = self.cache_tokens_left.or(server.cache_tokens_left);
         server.using_relay = self.using_relay.or(server.using_relay);
+        if let Some(pings) = &self.next_pings {
+            server.next_pings = Some(pings.clone());
+        }
     }
 }
 

@@ -263,6 +263,10 @@ impl Handler<Probe> for ServerInfoStore {
             "network_rps": server.network_rps,
             "forward_rps": server.forward_rps,
             "inference_rps": server.inference_rps,
+            // +inf has no JSON form: null is one that does not answer.
+            "next_pings": server.next_pings.as_ref().map(|pings| {
+                pings.iter().map(|(peer, seconds)| (peer.to_base58(), json!(seconds))).collect::<serde_json::Map<_, _>>()
+            }),
         }))
     }
 }

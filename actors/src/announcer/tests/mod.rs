@@ -228,3 +228,24 @@ async fn with_a_clock_that_is_wrong_records_last_as_long_as_with_a_right_one() {
         assert!((told - left).abs() < 1.0, "{told} {left}");
     }
 }
+
+#[actix_rt::test]
+async fn round_trips_ride_along_and_are_no_reason_to_announce() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 4).await;
+    let server = start(members.pop().unwrap(), &clock, offer(), false);
+    sleep(Duration::from_secs(5)).await;
+    let before = server.status().await["attempts"].as_u64().unwrap();
+    for _ in 0..10 {
+        let next_pings = Some([(members[0].peer, clock.now().as_unix())].into());
+        let change = Change { next_pings, ..Change::default() };
+        server.store.send(Update { source: Source::Pinger, change }).await.unwrap().unwrap();
+        sleep(Duration::from_secs(4)).await;
+    }
+    assert_eq!(server.status().await["attempts"], before);
+    sleep(PERIOD).await;
+    let told = block(&members[0], 0, server.member.peer).await.unwrap().0.next_pings.unwrap();
+    assert!(told.contains_key(&members[0].peer));
+    server.announcer.send(Drain).await.unwrap();
+    assert_eq!(block(&members[0], 0, server.member.peer).await.unwrap().0.next_pings, None);
+}

@@ -18,7 +18,7 @@ use crate::{
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::SharedClock,
-    rpc_info,
+    pinger, rpc_info,
     server_info::{self, Offer, tests::offer},
     simulated::{Link, SimulatedNetwork},
     supervisor::{
@@ -32,7 +32,8 @@ pub(super) const PERIOD: Duration = Duration::from_secs(120);
 pub(super) const TTL: Duration = Duration::from_secs(600);
 
 /// The actors of the branch, from top to bottom.
-pub(super) const ACTORS: [&str; 6] = ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer"];
+pub(super) const ACTORS: [&str; 7] =
+    ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer", "pinger"];
 
 /// One life of the node. Dropping it is `kill -9`.
 pub(super) struct Process {
@@ -94,6 +95,7 @@ impl Process {
                 may_be_alone: false,
                 seed,
             },
+            pinger: pinger::Settings { own_peer: peer, period: PERIOD, seed },
             observer: None,
         };
         // Once in a while is enough to see how much the actors hold.
