@@ -10,7 +10,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{net::UnixStream, process::Command};
 
 use super::net::{Net, text};
 use crate::support::{deadline::eventually, http, process::Process};
@@ -37,6 +37,11 @@ pub(crate) struct Config {
     pub(crate) initial_peers: Vec<String>,
     pub(crate) period: &'static str,
     pub(crate) ttl: &'static str,
+}
+
+/// Asks the admin API, which no other namespace reaches over TCP.
+async fn request(socket: &Path, method: &str, path: &str) -> Result<http::Answer, String> {
+    http::exchange(UnixStream::connect(socket), "localhost", method, path).await
 }
 
 /// petald's data folder and config.
@@ -146,7 +151,7 @@ impl Petald {
             if let Some(status) = process.ended() {
                 panic!("petald ended: {status}\n{}", process.output());
             }
-            let node = http::request_at(socket, "GET", "/api/v1/node").await?.json()?;
+            let node = request(socket, "GET", "/api/v1/node").await?.json()?;
             match node["listen"].as_array().is_some_and(|listen| !listen.is_empty()) {
                 true => Ok(node["peer_id"].as_str().unwrap_or_default().to_owned()),
                 false => Err(node.to_string()),
@@ -167,12 +172,12 @@ impl Petald {
 
     /// `GET /api/v1/node`.
     pub(crate) async fn node(&self) -> Result<Value, String> {
-        http::request_at(&self.socket, "GET", "/api/v1/node").await?.json()
+        request(&self.socket, "GET", "/api/v1/node").await?.json()
     }
 
     /// Panics an actor. An error says why it was not: it may be waiting for its turn.
     pub(crate) async fn crash(&self, actor: &str) -> Result<(), String> {
-        let answer = http::request_at(&self.socket, "POST", &format!("/debug/crash/{actor}")).await?;
+        let answer = request(&self.socket, "POST", &format!("/debug/crash/{actor}")).await?;
         match answer.status {
             202 => Ok(()),
             _ => Err(answer.body),

@@ -1,11 +1,11 @@
 //! As much of an HTTP client as the admin API needs: one request a connection.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
     time::timeout,
 };
 
@@ -32,12 +32,8 @@ pub(crate) async fn request(server: SocketAddr, method: &str, path: &str) -> Res
     exchange(TcpStream::connect(server), &server.to_string(), method, path).await
 }
 
-/// As [`request`], over a Unix socket.
-pub(crate) async fn request_at(socket: &Path, method: &str, path: &str) -> Result<Answer, String> {
-    exchange(UnixStream::connect(socket), "localhost", method, path).await
-}
-
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+/// As [`request`], over whatever leads to the server.
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     connect: impl Future<Output = std::io::Result<S>>,
     host: &str,
     method: &str,

@@ -25,7 +25,7 @@ pub(crate) struct Raised {
 pub(crate) struct Python {
     name: &'static str,
     pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
-    process: Process,
+    _process: Process,
     folder: TempDir,
 }
 
@@ -46,17 +46,12 @@ impl Python {
         let mut process = Process::start(program, command, &folder.path().join("output"), true);
         let (input, output) = process.pipes();
         let pipes = Mutex::new((input, BufReader::new(output).lines()));
-        Python { name: program, pipes, process, folder }
+        Python { name: program, pipes, _process: process, folder }
     }
 
     /// A folder that lives as long as the program.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// What it has written to stderr.
-    pub(crate) fn output(&self) -> String {
-        self.process.output()
     }
 
     /// Asks for `command` with the fields of `arguments`.

@@ -4,25 +4,18 @@
 //! `PETALD_CHAOS_SEED` runs one seed again, `PETALD_CHAOS_DAYS` for so many days. The seed decides the weather; the
 //! order of what happens in the same instant, and the supervisor's jitter, it does not.
 
-use std::{
-    any::Any,
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-    sync::Once,
-    time::Duration,
-};
+use std::{collections::BTreeMap, rc::Rc, sync::Once, time::Duration};
 
 use hivemind_proto::{
-    dht::{DhtId, Request, STORE_HANDLER, Subkey},
+    dht::{DhtId, Subkey},
     records::{MODEL_INDEX_KEY, ServerInfo, ServerState},
-    unary::OutboundCall,
 };
 use libp2p::PeerId;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
+    announcers::Announcers,
     process::{PERIOD, Process, served},
     storms::{Blow, Storm},
     surroundings::{PEERS, Surroundings, peer_id},
@@ -85,62 +78,13 @@ struct Tally {
     largest: BTreeMap<String, u64>,
 }
 
-/// The node's own stores under way, told apart by their expiration: each announcement has its own.
-#[derive(Default)]
-struct Announcers {
-    own: Cell<Option<PeerId>>,
-    storing: RefCell<BTreeMap<u64, usize>>,
-    /// In a calm, no crash leaves the store of a dead announcer behind.
-    calm: Cell<bool>,
-    announcements: Cell<u64>,
-    last: Cell<f64>,
-}
-
-impl Announcers {
-    /// A call leaves; the guard that is given back is dropped with it.
-    fn saw(self: &Rc<Self>, from: PeerId, call: &OutboundCall) -> Option<Box<dyn Any>> {
-        if self.own.get() != Some(from) || call.handler.as_str() != STORE_HANDLER {
-            return None;
-        }
-        let Ok(Request::Store { rows, .. }) = Request::decode(STORE_HANDLER, &call.data) else { return None };
-        let expiration = rows.iter().map(|row| row.expiration).fold(f64::NAN, f64::max);
-        if expiration != self.last.replace(expiration) {
-            self.announcements.set(self.announcements.get() + 1);
-        }
-        let mut storing = self.storing.borrow_mut();
-        *storing.entry(expiration.to_bits()).or_default() += 1;
-        assert!(!self.calm.get() || storing.len() == 1, "two announcers store at once: {storing:?}");
-        Some(Box::new(Storing { announcers: Rc::clone(self), expiration: expiration.to_bits() }))
-    }
-}
-
-struct Storing {
-    announcers: Rc<Announcers>,
-    expiration: u64,
-}
-
-impl Drop for Storing {
-    fn drop(&mut self) {
-        let mut storing = self.announcers.storing.borrow_mut();
-        if let Some(calls) = storing.get_mut(&self.expiration) {
-            *calls -= 1;
-            if *calls == 0 {
-                storing.remove(&self.expiration);
-            }
-        }
-    }
-}
-
 impl World {
     async fn new(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let (clock, network) = (virtual_clock(), SimulatedNetwork::seeded(rng.random()));
         let around = Surroundings::new(&network, &clock, &mut rng);
         let (peer, id) = (peer_id(&mut rng), DhtId::of_bytes(&rng.random::<[u8; 20]>()));
-        let announcers = Rc::new(Announcers::default());
-        announcers.own.set(Some(peer));
-        let seen = Rc::clone(&announcers);
-        network.watch(Rc::new(move |from, call| seen.saw(from, call)));
+        let announcers = Announcers::watch(&network, peer);
         let log = Tally::default();
         let mut world = Self { rng, network, clock, around, peer, id, process: None, announcers, log };
         world.start();
@@ -201,8 +145,8 @@ impl World {
         self.log.slowest_return = self.log.slowest_return.max(began.elapsed());
         // Whoever was left behind by a crash has ended by now.
         sleep_until(began + PROMISE).await;
-        self.announcers.calm.set(true);
-        let (since, before) = (Instant::now(), self.announcers.announcements.get());
+        self.announcers.set_calm(true);
+        let (since, before) = (Instant::now(), self.announcers.announcements());
         loop {
             let missing = self.missing().await;
             assert!(missing.is_empty(), "{missing:?} lapsed in fair weather, after {:?}", began.elapsed());
@@ -212,10 +156,10 @@ impl World {
             sleep_until(end.min(Instant::now() + LOOK_AGAIN)).await;
         }
         // One announcement a period, shortened by its jitter; two announcers would make twice as many.
-        let announcements = self.announcers.announcements.get() - before;
+        let announcements = self.announcers.announcements() - before;
         let most = since.elapsed().as_secs_f64() / PERIOD.mul_f64(0.9).as_secs_f64() + 2.0;
         assert!(announcements as f64 <= most, "{announcements} announcements within {:?}", since.elapsed());
-        self.announcers.calm.set(false);
+        self.announcers.set_calm(false);
         self.look_at_sizes().await;
     }
 
