@@ -78,10 +78,12 @@ impl Lookup {
         Some((peer, keys))
     }
 
-    /// Takes in an answer. `usable` says which of the named neighbours may be asked.
+    /// Takes in an answer of `peer`, whose node id is `sender` unless it is a client. `usable` says which of the named
+    /// neighbours may be asked.
     pub(super) fn answered(
         &mut self,
         peer: &PeerId,
+        sender: Option<DhtId>,
         keys: &[DhtId],
         results: Vec<FindResult>,
         now: DhtTime,
@@ -90,7 +92,7 @@ impl Lookup {
         self.calls -= 1;
         for (key, result) in keys.iter().zip(results) {
             if let Some(search) = self.searches.get_mut(key) {
-                search.answered(peer);
+                search.answered(peer, sender);
                 search.learned(result.neighbours.into_iter().filter(&usable));
             }
             if let Some(value) = result.value.and_then(|value| fresh(value, now).ok()) {

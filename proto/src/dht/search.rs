@@ -1,7 +1,7 @@
 //! Beam search towards one key: ask the nearest nodes that are known, learn of nearer ones, until the nearest
 //! [`BEAM`] have all answered (`hivemind/dht/traverse.py`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use libp2p::PeerId;
 
@@ -27,29 +27,46 @@ struct Candidate {
     state: State,
 }
 
-/// One search.
+/// One search. A peer is in it once: a node that was restarted with another node id is still named with its old ones by
+/// those who have not noticed, and would take as many places as it has had names.
 #[derive(Debug)]
 pub(super) struct Search {
     target: DhtId,
     /// Nearest first.
     candidates: BTreeMap<Distance, Candidate>,
+    /// Where each peer stands.
+    places: HashMap<PeerId, Distance>,
 }
 
 impl Search {
     pub(super) fn new(target: DhtId, start: impl IntoIterator<Item = Contact>) -> Self {
-        let mut search = Self { target, candidates: BTreeMap::new() };
+        let mut search = Self { target, candidates: BTreeMap::new(), places: HashMap::new() };
         search.learned(start);
         search
     }
 
-    /// Adds nodes that somebody named. A node id keeps the peer that it was first named with.
+    /// Adds nodes that somebody named. A node id keeps the peer that it was first named with; a peer that has not been
+    /// asked yet stands where it is said to be nearest, and any other stays where it is.
     pub(super) fn learned(&mut self, contacts: impl IntoIterator<Item = Contact>) {
         for contact in contacts {
             let distance = contact.id.distance(&self.target);
-            self.candidates.entry(distance).or_insert(Candidate { contact, state: State::New });
+            if self.candidates.contains_key(&distance) {
+                continue;
+            }
+            if let Some(place) = self.places.get(&contact.peer).copied() {
+                let is_new = self.candidates.get(&place).is_some_and(|known| known.state == State::New);
+                if !is_new || place < distance {
+                    continue;
+                }
+                self.candidates.remove(&place);
+            }
+            self.places.insert(contact.peer, distance);
+            self.candidates.insert(distance, Candidate { contact, state: State::New });
         }
         while self.candidates.len() > MAX_CANDIDATES {
-            self.candidates.pop_last();
+            if let Some((_, forgotten)) = self.candidates.pop_last() {
+                self.places.remove(&forgotten.contact.peer);
+            }
         }
     }
 
@@ -72,8 +89,19 @@ impl Search {
         self.set(peer, State::Asked);
     }
 
-    pub(super) fn answered(&mut self, peer: &PeerId) {
+    /// `peer` has answered, and says that its node id is `id`: it stands there from now on.
+    pub(super) fn answered(&mut self, peer: &PeerId, id: Option<DhtId>) {
         self.set(peer, State::Answered);
+        let Some((place, id)) = self.places.get(peer).copied().zip(id) else { return };
+        let true_place = id.distance(&self.target);
+        // Two peers that claim one node id share it as they were named.
+        if !self.candidates.contains_key(&true_place)
+            && let Some(mut candidate) = self.candidates.remove(&place)
+        {
+            candidate.contact.id = id;
+            self.candidates.insert(true_place, candidate);
+            self.places.insert(*peer, true_place);
+        }
     }
 
     pub(super) fn failed(&mut self, peer: &PeerId) {
@@ -81,8 +109,8 @@ impl Search {
     }
 
     fn set(&mut self, peer: &PeerId, state: State) {
-        // The same peer may have been named with several node ids; one answer of it stands for all of them.
-        for candidate in self.candidates.values_mut().filter(|candidate| candidate.contact.peer == *peer) {
+        let candidate = self.places.get(peer).and_then(|place| self.candidates.get_mut(place));
+        if let Some(candidate) = candidate {
             candidate.state = state;
         }
     }
@@ -111,7 +139,7 @@ mod tests {
         for contact in &crowd[1..=BEAM] {
             assert!(!search.is_over());
             search.asked(&contact.peer);
-            search.answered(&contact.peer);
+            search.answered(&contact.peer, Some(contact.id));
         }
         assert!(search.is_over());
         assert_eq!(search.found(), crowd[1..=BEAM]);
@@ -121,12 +149,38 @@ mod tests {
     fn a_nearer_node_reopens_the_search() {
         let (far, near) = (contact(9), contact(1));
         let mut search = Search::new(DhtId::MIN, [far]);
-        search.answered(&far.peer);
+        search.answered(&far.peer, Some(far.id));
         assert!(search.is_over());
         search.learned([near]);
         assert!(!search.is_over());
-        search.answered(&near.peer);
+        search.answered(&near.peer, Some(near.id));
         assert_eq!(search.found(), [near, far]);
+    }
+
+    #[test]
+    fn a_peer_takes_one_place_however_many_names_it_has_had() {
+        let (restarted, other) = (contact(3), contact(4));
+        let named = |n: u8| Contact { id: contact(n).id, peer: restarted.peer };
+        let mut search = Search::new(DhtId::MIN, [named(7), other, named(2), named(9)]);
+        assert_eq!(search.wanted().collect::<Vec<_>>(), [named(2), other]);
+        search.asked(&restarted.peer);
+        search.learned([named(1)]);
+        assert_eq!(search.wanted().collect::<Vec<_>>(), [other]);
+        // Its answer tells where it really stands.
+        search.answered(&restarted.peer, Some(restarted.id));
+        search.learned([named(1), named(8)]);
+        search.answered(&other.peer, None);
+        assert!(search.is_over());
+        assert_eq!(search.found(), [restarted, other]);
+    }
+
+    #[test]
+    fn a_node_id_that_another_peer_holds_is_not_taken_from_it() {
+        let (holder, claimant) = (contact(1), contact(5));
+        let mut search = Search::new(DhtId::MIN, [holder, claimant]);
+        search.answered(&holder.peer, Some(holder.id));
+        search.answered(&claimant.peer, Some(holder.id));
+        assert_eq!(search.found(), [holder, claimant]);
     }
 
     #[test]

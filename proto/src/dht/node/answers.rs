@@ -34,9 +34,9 @@ impl Node {
                 let Request::Find { keys, .. } = request else { return };
                 if let Some(lookup) = self.tasks.get_mut(&task).and_then(|task| task.work.lookup()) {
                     match result {
-                        Ok(Response::Find { results, .. }) => {
+                        Ok(Response::Find { sender, results }) => {
                             let (own_peer, own_id, blacklist) = (self.own_peer, self.id, &self.blacklist);
-                            lookup.answered(&peer, &keys, results, now, |contact: &Contact| {
+                            lookup.answered(&peer, sender, &keys, results, now, |contact: &Contact| {
                                 contact.peer != own_peer
                                     && contact.id != own_id
                                     && !blacklist.contains(&contact.peer, now)
