@@ -10,6 +10,10 @@ use super::outposts::Look;
 /// Whoever is away for longer than this, in seconds, is counted as not found.
 pub(crate) const LONGEST_WINDOW: f64 = 10.0;
 
+/// The part of all looks in which the reader itself may fail: a search of hivemind's through peers that are being killed
+/// may take longer than anybody's patience.
+const MOST_UNFIT: f64 = 0.01;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     /// Unix times.
@@ -24,8 +28,8 @@ pub(crate) struct Figures {
     pub(crate) excluded: usize,
     pub(crate) excluded_found: usize,
     pub(crate) found: usize,
-    /// The reader knew nobody.
-    pub(crate) blind: usize,
+    /// The reader's own search did not end, or it knew nobody: looks that are no looks, outside of all windows.
+    pub(crate) unfit: Vec<Look>,
     pub(crate) slowest: f64,
     pub(crate) missed: Vec<Look>,
 }
@@ -40,8 +44,9 @@ impl Figures {
                 figures.excluded_found += usize::from(look.found());
             } else if look.found() {
                 figures.found += 1;
+            } else if look.stuck.is_some() || look.known == 0 {
+                figures.unfit.push(look.clone());
             } else {
-                figures.blind += usize::from(look.known == 0);
                 figures.missed.push(look.clone());
             }
         }
@@ -50,7 +55,16 @@ impl Figures {
 
     /// The part of the looks outside of all windows that found every record.
     pub(crate) fn visible(&self) -> f64 {
-        self.found as f64 / (self.looks - self.excluded).max(1) as f64
+        self.found as f64 / self.counted().max(1) as f64
+    }
+
+    fn counted(&self) -> usize {
+        self.found + self.missed.len()
+    }
+
+    /// Too many looks were none to judge by the others.
+    pub(crate) fn is_fit(&self) -> bool {
+        self.unfit.len() as f64 <= MOST_UNFIT * self.looks as f64
     }
 }
 
@@ -58,14 +72,14 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} looks outside of kill windows found every record ({:.2} %); within them {} of {}; blind {}; \
-             slowest look {:.1} s",
+            "{} of {} looks outside of kill windows found every record ({:.2} %); within them {} of {}; \
+             {} looks in which the reader itself failed; slowest look {:.1} s",
             self.found,
-            self.looks - self.excluded,
+            self.counted(),
             100.0 * self.visible(),
             self.excluded_found,
             self.excluded,
-            self.blind,
+            self.unfit.len(),
             self.slowest,
         )
     }

@@ -23,13 +23,15 @@ pub(crate) struct Look {
     pub(crate) known: usize,
     /// Records that were not found alive and ONLINE.
     pub(crate) missing: Vec<String>,
+    /// Why the reader could not end its look: a fault of its own, that says nothing of the records.
+    pub(crate) stuck: Option<String>,
     /// When the first of the records that were found expires, as Unix time; 0 if none was.
     pub(crate) stalest: f64,
 }
 
 impl Look {
     pub(crate) fn found(&self) -> bool {
-        self.missing.is_empty()
+        self.missing.is_empty() && self.stuck.is_none()
     }
 }
 

@@ -193,14 +193,17 @@ impl Storm<'_> {
              {} panics",
             self.slowest_return, self.slowest_renewal, self.panics
         ));
-        for look in &figures.missed {
-            println!("  missed at {:.1}: {look:?}", look.at - self.began);
+        for look in figures.missed.iter().chain(&figures.unfit) {
+            println!("  not found at {:.1}: {look:?}", look.at - self.began);
         }
         if let Some(petald) = self.petald.take() {
             let status = petald.stop().await;
             if status.code() != Some(0) {
                 self.fault(format!("the drain ended with {status}"));
             }
+        }
+        if !figures.is_fit() {
+            self.fault(format!("the reader itself failed in {} looks", figures.unfit.len()));
         }
         if figures.visible() < VISIBLE {
             self.fault(format!("visible in {:.2} % of the looks", 100.0 * figures.visible()));

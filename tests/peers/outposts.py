@@ -16,6 +16,7 @@ import time
 
 import uvloop
 from hivemind.dht import DHTNode
+from hivemind.dht.node import Blacklist
 from hivemind.p2p import P2P, PeerID
 from hivemind.utils import get_dht_time
 from hivemind.utils.multiaddr import Multiaddr
@@ -34,19 +35,15 @@ PATIENCE = 15  # seconds for one look
 MOST_LOOKS = 20  # at once
 
 
-class Shunned:
-    """A node's blacklist that holds one peer, and never learns."""
+class Shunning(Blacklist):
+    """A node's blacklist that holds one peer for ever, and others for five seconds after each failure."""
 
     def __init__(self, peer_id):
+        super().__init__(base_time=5.0, backoff_rate=1.0)
         self.peer_id = peer_id
 
     def __contains__(self, peer_id):
-        return peer_id == self.peer_id
-
-    def register_failure(self, peer_id):
-        pass
-
-    register_success = register_failure
+        return peer_id == self.peer_id or super().__contains__(peer_id)
 
 
 class Outposts:
@@ -60,8 +57,9 @@ class Outposts:
         ENTER.set(enter)
         options = {"use_relay": False, "auto_nat": False, "nat_port_map": False, "check_if_identity_free": False}
         if client_mode:
-            # A stranger has no cache to fall back on.
+            # A stranger has no cache to fall back on, and each look is one of its own.
             options |= {"cache_locally": False, "cache_nearest": 0, "cache_on_store": False}
+            options |= {"reuse_get_requests": False}
         node = await DHTNode.create(
             initial_peers=initial_peers,
             client_mode=client_mode,
@@ -93,7 +91,7 @@ class Outposts:
         That peer itself is never asked: what only it holds is lost with it.
         """
         node = self.nodes[name]
-        node.blacklist = Shunned(PeerID.from_base58(peer_id))
+        node.blacklist = Shunning(PeerID.from_base58(peer_id))
         self.looking = asyncio.create_task(self._watch(node, prefix, blocks, peer_id, interval))
 
     async def do_unwatch(self):
@@ -128,6 +126,7 @@ class Outposts:
         began = time.time()
         uids = [f"{prefix}.{block}" for block in range(blocks)]
         look = {"at": began, "known": len(node.protocol.routing_table.uid_to_peer_id), "missing": [], "stalest": 0.0}
+        look["stuck"] = None
         try:
             keys = ["_petals.models", *uids]
             found = await asyncio.wait_for(node.get_many(keys, sufficient_expiration_time=math.inf), PATIENCE)
@@ -140,8 +139,8 @@ class Outposts:
                 else:
                     look["missing"].append(key)
             look["stalest"] = min(expirations, default=0.0)
-        except Exception as error:
-            look["missing"] = [repr(error)]
+        except Exception as error:  # the reader's own failure: it says nothing of the records
+            look["stuck"] = repr(error)
         look["took"] = time.time() - began
         self.looks.append(look)
 
