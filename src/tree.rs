@@ -10,7 +10,8 @@
 //! │  ├─ backend    the announced state follows the model server behind us; only if the config names one
 //! │  ├─ rpc_info   whoever asks is told
 //! │  ├─ announcer  every record of ours is at its replicas
-//! │  └─ pinger     our record tells how long the way to the following blocks is
+//! │  ├─ pinger     our record tells how long the way to the following blocks is
+//! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
 //!    └─ admin      the API for the operator
 //! ```
@@ -29,6 +30,10 @@ use petald_actors::{
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
     network::{self, Network},
+    observer::{
+        self,
+        messages::{Opinion, Opinions},
+    },
     pinger, rpc_info,
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
@@ -58,7 +63,9 @@ pub(crate) fn root(
     cell: TreeCell,
     bound: watch::Sender<Option<Bound>>,
 ) -> Result<Child, RecordError> {
-    let children = vec![swarm(foundation, network, commands)?, ops(foundation, cell, bound)];
+    let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
+    let swarm = swarm(foundation, network, commands, opinion)?;
+    let children = vec![swarm, ops(foundation, cell, bound, visibility)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -66,6 +73,7 @@ fn swarm(
     foundation: &Foundation,
     handle: &network::Handle,
     commands: &network::Commands,
+    opinion: watch::Sender<Arc<Opinion>>,
 ) -> Result<Child, RecordError> {
     let config = &foundation.config;
     let clock: SharedClock = Arc::new(SystemClock);
@@ -83,11 +91,17 @@ fn swarm(
         rpc_info: rpc_info::Settings { dht_client_mode: false },
         announcer: announcer_settings(foundation),
         pinger: pinger_settings(foundation),
+        observer: Some(observer_settings(foundation, opinion)),
     };
     Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
 
-fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Bound>>) -> Child {
+fn ops(
+    foundation: &Foundation,
+    tree: TreeCell,
+    bound: watch::Sender<Option<Bound>>,
+    visibility: Opinions,
+) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
@@ -95,6 +109,7 @@ fn ops(foundation: &Foundation, tree: TreeCell, bound: watch::Sender<Option<Boun
         name: config.node.public_name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
+        visibility,
         tree,
         bound,
     };
@@ -164,6 +179,19 @@ fn pinger_settings(foundation: &Foundation) -> pinger::Settings {
     pinger::Settings {
         own_peer: foundation.identity.peer_id(),
         period: foundation.config.announce.period,
+        seed: rand::random(),
+    }
+}
+
+fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion>>) -> observer::Settings {
+    let initial_peers = bootstrap_settings(&foundation.config).initial_peers.into_iter();
+    observer::Settings {
+        initial_peers: initial_peers.map(|initial| (initial.peer, initial.addresses)).collect(),
+        interval: foundation.config.observer.interval,
+        retry: retry(),
+        departures: observer::Departures::like(network_settings(foundation)),
+        pool: foundation.pool.clone(),
+        opinion,
         seed: rand::random(),
     }
 }

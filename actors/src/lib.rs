@@ -11,6 +11,7 @@ pub mod clock;
 pub mod dht;
 pub mod durable;
 pub mod network;
+pub mod observer;
 pub mod pinger;
 pub mod rpc_info;
 pub mod server_info;

@@ -10,7 +10,8 @@
 //! ├─ backend       the announced state follows the model server behind us; only if there is one
 //! ├─ rpc_info      whoever asks is told
 //! ├─ announcer     every record of ours is at its replicas
-//! └─ pinger        our record tells how long the way to the following blocks is
+//! ├─ pinger        our record tells how long the way to the following blocks is
+//! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
 //! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
@@ -28,6 +29,7 @@ use crate::{
     clock::SharedClock,
     dht::{self, Dht},
     network,
+    observer::{self, Observer},
     pinger::{self, Pinger},
     rpc_info::{self, RpcInfoServer},
     server_info::{self, ServerInfoStore},
@@ -51,6 +53,8 @@ pub struct Settings {
     pub announcer: announcer::Settings,
     /// Of the pinger.
     pub pinger: pinger::Settings,
+    /// Of the observer; `None` where nobody asks whether we are visible.
+    pub observer: Option<observer::Settings>,
 }
 
 /// The branch, described. `network` stands above all others, which reach it through `handle`; `patience` tells how an
@@ -99,14 +103,24 @@ pub fn branch(
     };
     let pinger = {
         let (settings, handle) = (settings.pinger, handle.clone());
+        let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
             Pinger::new(settings.clone(), handle.clone(), above(&dht), above(&server_info), birth)
         };
         supervisor::actor("pinger", &Slot::new(), patience("pinger"), build)
     };
+    let observer = settings.observer.map(|settings| {
+        let (handle, clock) = (handle.clone(), clock.clone());
+        let build = move |birth| {
+            let (dht, server_info) = (above(&dht), above(&server_info));
+            Observer::new(settings.clone(), handle.clone(), dht, server_info, clock.clone(), birth)
+        };
+        supervisor::actor("observer", &Slot::new(), patience("observer"), build)
+    });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
     children.extend(backend);
     children.extend([rpc_info, announcer, pinger]);
+    children.extend(observer);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }
 

@@ -16,6 +16,7 @@ mod layers;
 mod log;
 mod network;
 mod node;
+mod observer;
 mod problem;
 mod section;
 mod serving;
@@ -32,6 +33,7 @@ pub(crate) use announce::Announce;
 pub(crate) use log::{Format, Log, Rotation};
 pub(crate) use network::{Network, Swarm};
 pub(crate) use node::Node;
+pub(crate) use observer::Observer;
 pub(crate) use problem::ConfigError;
 pub(crate) use serving::{Model, Server, State};
 pub(crate) use supervisor::Supervisor;
@@ -60,6 +62,7 @@ pub(crate) struct Config {
     /// The model server behind us, if there is one that we can look at.
     pub(crate) backend: Option<petald_actors::backend::Settings>,
     pub(crate) announce: Announce,
+    pub(crate) observer: Observer,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
     pub(crate) supervisor: Supervisor,
@@ -151,6 +154,7 @@ fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Opti
     let (model, server) = (root.section("model"), root.section("server"));
     let backend = backend::read(root.section("backend"), reading.given("backend"));
     let announce = Announce::read(root.section("announce"));
+    let observer = Observer::read(root.section("observer"));
     let admin = Admin::read(root.section("admin"));
     let log = Log::read(root.section("log"));
     let supervisor = Supervisor::read(root.section("supervisor"));
@@ -187,6 +191,7 @@ fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Opti
         serving: serving?,
         backend: backend?,
         announce: announce?,
+        observer: observer?,
         admin: admin?,
         log: log?,
         supervisor: supervisor?,

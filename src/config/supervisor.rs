@@ -10,8 +10,18 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 9] =
-    ["network", "dht", "bootstrap", "server_info", "backend", "announcer", "rpc_info", "pinger", "admin"];
+const ACTORS: [&str; 10] = [
+    "network",
+    "dht",
+    "bootstrap",
+    "server_info",
+    "backend",
+    "announcer",
+    "rpc_info",
+    "pinger",
+    "observer",
+    "admin",
+];
 
 /// How one actor is supervised.
 #[derive(Debug, Clone)]

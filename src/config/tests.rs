@@ -229,6 +229,10 @@ fn one_wrong_value_is_one_complaint() {
         ),
         (&format!("{SEED}[announce]\nperiod = \"0s\""), "4: announce.period: is no time at all"),
         (&format!("{SEED}[announce]\nttl = \"3years\""), "4: announce.ttl: is more than a year"),
+        (
+            &format!("{SEED}[observer]\ninterval = \"900ms\""),
+            "4: observer.interval: 900ms would keep other peers busy; expected at least \"1s\"",
+        ),
         (&format!("{SEED}[log]\nlevel = \"inof\""), "4: log.level: \"inof\" is not a level"),
         (
             &format!("{SEED}[log]\nconsole = \"petald=lots\""),

@@ -12,7 +12,10 @@ import math
 import os
 import sys
 
-from hivemind.utils.timed_storage import ValueWithExpiration, get_dht_time
+try:
+    from hivemind.utils.timed_storage import ValueWithExpiration, get_dht_time
+except ImportError:  # a program that is no peer has no stored values either
+    ValueWithExpiration = ()
 
 
 def to_json(value):

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and explains itself by printing"
 )]
 
+#[allow(dead_code, reason = "shared with other tests, which use the rest of it")]
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,6 +19,8 @@ mod bad_input;
 mod crashes;
 mod joins_a_swarm;
 mod lifecycle;
+mod observer;
+mod observer_cost;
 mod p2pd_calls;
 mod peers_alone;
 mod python_joins;

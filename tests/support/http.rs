@@ -1,11 +1,11 @@
 //! As much of an HTTP client as the admin API needs: one request a connection.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
     time::timeout,
 };
 
@@ -29,17 +29,31 @@ impl Answer {
 
 /// An error is a text: what to print when a deadline passes.
 pub(crate) async fn request(server: SocketAddr, method: &str, path: &str) -> Result<Answer, String> {
+    exchange(TcpStream::connect(server), &server.to_string(), method, path).await
+}
+
+/// As [`request`], over a Unix socket.
+pub(crate) async fn request_at(socket: &Path, method: &str, path: &str) -> Result<Answer, String> {
+    exchange(UnixStream::connect(socket), "localhost", method, path).await
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    connect: impl Future<Output = std::io::Result<S>>,
+    host: &str,
+    method: &str,
+    path: &str,
+) -> Result<Answer, String> {
     let exchange = async {
-        let mut stream = TcpStream::connect(server).await?;
-        let head = format!("{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Length: 0\r\n\r\n");
+        let mut stream = connect.await?;
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     let answer = match timeout(ANSWER_LIMIT, exchange).await {
-        Ok(answer) => answer.map_err(|e| format!("{method} {path} at {server}: {e}"))?,
-        Err(_) => return Err(format!("{method} {path} at {server}: no answer within {ANSWER_LIMIT:?}")),
+        Ok(answer) => answer.map_err(|e| format!("{method} {path} at {host}: {e}"))?,
+        Err(_) => return Err(format!("{method} {path} at {host}: no answer within {ANSWER_LIMIT:?}")),
     };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(format!("no HTTP answer: {answer:?}"))?;
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(format!("no status: {head:?}"))?;

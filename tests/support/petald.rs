@@ -124,17 +124,29 @@ impl Home {
 
     /// Starts petald and returns at once.
     pub(crate) fn spawn(&self) -> Starting {
+        self.spawn_with(&[])
+    }
+
+    /// The same with `--set` for each of these.
+    pub(crate) fn spawn_with(&self, settings: &[(&str, &str)]) -> Starting {
         // What an earlier process bound; it would be taken for the new one's.
         let address_file = self.data().join("admin.addr");
         let _ = std::fs::remove_file(&address_file);
         let mut command = petald();
         command.arg("run").arg("--config").arg(self.config());
+        for (key, value) in settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
         let process = Process::start("petald", command, &self.folder.path().join("output"), false);
         Starting { process, address_file }
     }
 
     pub(crate) async fn run(&self) -> Petald {
         self.spawn().listening().await
+    }
+
+    pub(crate) async fn run_with(&self, settings: &[(&str, &str)]) -> Petald {
+        self.spawn_with(settings).listening().await
     }
 }
 
@@ -226,6 +238,10 @@ impl Petald {
     /// `GET /api/v1/node`.
     pub(crate) async fn node(&self) -> Result<Value, String> {
         http::request(admin(&self.address_file)?, "GET", "/api/v1/node").await?.json()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<http::Answer, String> {
+        http::request(admin(&self.address_file)?, "GET", path).await
     }
 
     pub(crate) async fn post(&self, path: &str) -> Result<http::Answer, String> {

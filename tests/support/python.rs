@@ -25,14 +25,18 @@ pub(crate) struct Raised {
 pub(crate) struct Python {
     name: &'static str,
     pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
-    _process: Process,
+    process: Process,
     folder: TempDir,
 }
 
 impl Python {
     pub(crate) fn start(interpreter: &Path, program: &'static str) -> Python {
+        Python::start_by(Command::new(interpreter), program)
+    }
+
+    /// Starts `program` by a command that ends with the interpreter.
+    pub(crate) fn start_by(mut command: Command, program: &'static str) -> Python {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(interpreter);
         command
             .arg("-B") // no bytecode in the source tree
             .arg(programs().join(program))
@@ -42,12 +46,17 @@ impl Python {
         let mut process = Process::start(program, command, &folder.path().join("output"), true);
         let (input, output) = process.pipes();
         let pipes = Mutex::new((input, BufReader::new(output).lines()));
-        Python { name: program, pipes, _process: process, folder }
+        Python { name: program, pipes, process, folder }
     }
 
     /// A folder that lives as long as the program.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What it has written to stderr.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
     }
 
     /// Asks for `command` with the fields of `arguments`.

@@ -3,6 +3,7 @@
 //! | route | answers |
 //! | --- | --- |
 //! | `GET /livez` | 200 while the supervisor answers |
+//! | `GET /readyz[?verbose]` | 200 while strangers find us, as the observer last saw it; 503 with the failing layer otherwise |
 //! | `GET /api/v1/node` | who we are, and every actor with its state and last report |
 //! | `GET /api/v1/server-info` | what we serve, as the actor `server_info` last reported it |
 //! | `POST /debug/crash/<actor>` | 202, and the actor panics; only where the config allows it |
@@ -32,6 +33,7 @@ use tokio::task::JoinError;
 
 pub use listen::{Bound, Listen};
 
+use crate::observer::messages::Opinions;
 use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport};
 use listen::Listener;
 
@@ -69,6 +71,8 @@ pub struct Settings {
     pub version: String,
     /// The node's peer id.
     pub peer_id: PeerId,
+    /// The observer's last word.
+    pub visibility: Opinions,
     /// The tree that is reported on.
     pub tree: TreeCell,
     /// Told what was bound, and `None` when the API is gone. It outlives a restart: the next incarnation takes the

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, Resource, Route, web};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 use serde_json::{Map, Value, json};
 
 use super::Settings;
+use crate::observer::messages::Opinion;
 use crate::supervisor::{CrashError, Handle, TreeStatus};
 
 /// For the supervisor to answer; it does so within microseconds, unless something blocks the arbiter.
@@ -19,6 +20,7 @@ const SERVER_INFO: &str = "server_info";
 
 pub(super) fn routes(app: &mut web::ServiceConfig) {
     app.service(resource("/livez", web::get().to(livez)))
+        .service(resource("/readyz", web::get().to(readyz)))
         .service(resource("/api/v1/node", web::get().to(node)))
         .service(resource("/api/v1/server-info", web::get().to(server_info)))
         .service(resource("/debug/crash/{actor}", web::post().to(crash)))
@@ -66,6 +68,30 @@ async fn livez(settings: web::Data<Settings>) -> HttpResponse {
             .await
             .map(|tree| (StatusCode::OK, json!({ "live": true, "tree": tree.state }))),
     )
+}
+
+/// With `?verbose`, all that the observer saw.
+async fn readyz(settings: web::Data<Settings>, request: HttpRequest) -> HttpResponse {
+    let opinion = settings.visibility.borrow().clone();
+    let status = if opinion.is_visible() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let verbose = request.query_string().split('&').any(|part| part == "verbose" || part == "verbose=true");
+    HttpResponse::build(status).json(visibility(&opinion, verbose))
+}
+
+fn visibility(opinion: &Opinion, verbose: bool) -> Value {
+    let seconds_since_look = opinion.look.as_ref().map(|_| opinion.at.elapsed().as_secs_f64());
+    let mut answer = json!({
+        "ready": opinion.is_visible(),
+        "verdict": opinion.verdict,
+        "layer": opinion.layer,
+        "cause": opinion.cause,
+        "stale": opinion.is_stale(),
+        "seconds_since_look": seconds_since_look,
+    });
+    if verbose {
+        answer["look"] = json!(opinion.look);
+    }
+    answer
 }
 
 async fn node(settings: web::Data<Settings>) -> HttpResponse {

@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
 use super::*;
+use crate::observer::messages::{Layer, Look, Opinion, Through, Verdict};
 use crate::supervisor::{
     ActorState, ChildSettings, Intensity, Outcome, Slot, Strategy, Tree, TreeState, actor, supervisor,
 };
@@ -39,6 +40,7 @@ struct Node {
     outcome: LocalBoxFuture,
     bound: watch::Receiver<Option<Bound>>,
     peer_id: PeerId,
+    opinion: watch::Sender<Arc<Opinion>>,
 }
 
 type LocalBoxFuture = std::pin::Pin<Box<dyn Future<Output = Outcome>>>;
@@ -48,12 +50,14 @@ async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, 
     let (bound, seen) = watch::channel(None);
     let peer_id = PeerId::random();
     let tree = TreeCell::default();
+    let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
     let settings = Settings {
         listen,
         crash_endpoint,
         name: Some("a node".into()),
         version: "1.2.3".into(),
         peer_id,
+        visibility,
         tree: Arc::clone(&tree),
         bound,
     };
@@ -69,7 +73,7 @@ async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, 
     let root = supervisor("root", Strategy::OneForOne, Intensity::default(), children);
     let (handle, outcome) = Tree::new(root).unwrap().start();
     tree.set(handle.clone()).unwrap();
-    let node = Node { tree: handle, outcome: Box::pin(outcome), bound: seen, peer_id };
+    let node = Node { tree: handle, outcome: Box::pin(outcome), bound: seen, peer_id, opinion };
     let all_report = |tree: &supervisor::TreeStatus| {
         tree.state == TreeState::Running && tree.actors.iter().all(|actor| actor.report.is_some())
     };
@@ -150,6 +154,55 @@ async fn it_tells_of_the_node_and_its_actors() {
     assert_eq!((&actor["state"], &actor["restarts"]), (&json!("running"), &json!(0)));
     assert_eq!((&actor["last_error"], &actor["generation"]), (&Value::Null, &json!(1)));
     assert_eq!(node.ask("GET", "/api/v1/server-info").await, (200, json!({ "state": 2 })));
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn ready_is_what_a_stranger_sees() {
+    let node = start(any_port(), false, &[]).await;
+    let (status, word) = node.ask("GET", "/readyz").await;
+    assert_eq!((status, &word["verdict"], &word["layer"]), (503, &json!("unknown"), &Value::Null));
+    assert_eq!(word["cause"], "not looked yet");
+
+    let look = Look {
+        through: Through::Others,
+        doors: vec![],
+        claimed: None,
+        blocks: vec![],
+        listed: Some(true),
+        answer_seconds: Some(0.1),
+        clock_offset_seconds: None,
+        peers_met: 3,
+        seconds: 0.2,
+    };
+    let visible = Opinion {
+        verdict: Verdict::Visible,
+        look: Some(look),
+        valid_for: Duration::from_secs(60),
+        ..Opinion::none()
+    };
+    node.opinion.send_replace(Arc::new(visible.clone()));
+    let (status, word) = node.ask("GET", "/readyz").await;
+    assert_eq!((status, &word["ready"], word.get("look")), (200, &json!(true), None));
+    let (status, word) = node.ask("GET", "/readyz?verbose").await;
+    assert_eq!((status, &word["look"]["through"]), (200, &json!("others")));
+
+    // A word that nobody has renewed for too long counts for nothing.
+    let old = Opinion { valid_for: Duration::ZERO, ..visible };
+    node.opinion.send_replace(Arc::new(old));
+    let (status, word) = node.ask("GET", "/readyz").await;
+    assert_eq!((status, &word["ready"], &word["stale"]), (503, &json!(false), &json!(true)));
+
+    let lost = Opinion {
+        verdict: Verdict::Invisible,
+        layer: Some(Layer::OurAddress),
+        cause: "refused".into(),
+        ..Opinion::none()
+    };
+    node.opinion.send_replace(Arc::new(lost));
+    let (status, word) = node.ask("GET", "/readyz").await;
+    assert_eq!((status, &word["verdict"], &word["layer"]), (503, &json!("invisible"), &json!("our_address")));
+    assert_eq!(word["cause"], "refused");
     node.end().await;
 }
 

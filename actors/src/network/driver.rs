@@ -9,6 +9,7 @@ use libp2p::{
     identify,
     kad::{self, store::MemoryStore},
     multiaddr::Protocol,
+    ping,
     swarm::{
         DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
@@ -252,6 +253,15 @@ impl Driver {
                 info,
                 ..
             })) => self.on_identified(peer_id, &info),
+            // Whoever does not serve it says nothing about the connection.
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result: Err(error),
+            })) if !matches!(error, ping::Failure::Unsupported) => {
+                tracing::debug!(%peer, %error, "connection is dead, closed");
+                self.swarm.close_connection(connection);
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
                 id,
                 result: kad::QueryResult::GetClosestPeers(result),

@@ -21,6 +21,7 @@ mod messages;
 mod swarm;
 #[cfg(test)]
 mod tests;
+mod visitor;
 
 use std::{pin::Pin, time::Duration};
 
@@ -34,6 +35,7 @@ use driver::{Driver, Pulse};
 
 pub use handle::{Commands, Handle};
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
+pub use visitor::Visitor;
 
 /// A driver that has not shown itself for this long hangs. It shows itself every second.
 const DRIVER_SILENCE: Duration = Duration::from_secs(30);
@@ -78,6 +80,11 @@ pub struct Limits {
     pub dial_deadline: Duration,
     /// How long a lookup may take.
     pub lookup_deadline: Duration,
+    /// Between two pings of a connection. One on which two in a row are not answered is closed: TCP itself would try
+    /// for a quarter of an hour, and every call on it would run into its deadline.
+    pub ping_interval: Duration,
+    /// How long an answer to a ping may take.
+    pub ping_deadline: Duration,
 }
 
 impl Default for Limits {
@@ -95,6 +102,10 @@ impl Default for Limits {
             dial_deadline: Duration::from_secs(5),
             // A lookup that passes dead peers waits for their dials.
             lookup_deadline: Duration::from_secs(10),
+            // A link that was cut is noticed within half a minute, and NAT mappings stay open. A ping is some hundred
+            // bytes, and 10 µs of work.
+            ping_interval: Duration::from_secs(10),
+            ping_deadline: Duration::from_secs(5),
         }
     }
 }

@@ -45,9 +45,6 @@ const IDLE: Duration = Duration::from_secs(600);
 /// no lookup.
 const REMEMBERED_PEERS: usize = 1000;
 
-/// A peer that does not answer pings loses its connection. A ping a minute keeps NAT mappings open.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
-
 /// Values that others store with libp2p's Kademlia: Petals has no use for them, so there are few.
 const STORED_VALUES: usize = 64;
 /// In bytes.
@@ -124,7 +121,9 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
         identify: identify::Behaviour::new(identify),
         kad: kad(peer, limits),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
+        ping: ping::Behaviour::new(
+            ping::Config::new().with_interval(limits.ping_interval).with_timeout(limits.ping_deadline),
+        ),
     };
     let pool = settings.pool.clone();
     let config = swarm::Config::with_executor(move |task| {

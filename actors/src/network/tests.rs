@@ -7,3 +7,4 @@ mod dialer;
 mod finding;
 mod node;
 mod scope;
+mod silence;

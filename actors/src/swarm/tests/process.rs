@@ -96,6 +96,7 @@ impl Process {
                 seed,
             },
             pinger: pinger::Settings { own_peer: peer, period: PERIOD, seed },
+            observer: None,
         };
         // Once in a while is enough to see how much the actors hold.
         let patience = ChildSettings { probe_period: Duration::from_secs(30), ..ChildSettings::default() };

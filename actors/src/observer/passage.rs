@@ -1,0 +1,68 @@
+//! The stranger's way into the network: an identity that nobody knows, and connections that are nobody else's.
+
+use std::{any::Any, fmt, rc::Rc};
+
+use futures::future::{FutureExt, LocalBoxFuture};
+use libp2p::identity::Keypair;
+
+use crate::network::{self, Handle, Limits, NetworkError, Visitor};
+
+/// Connections of one stranger: the search calls a peer of each at most, eight at once.
+const CONNECTIONS: u32 = 600;
+
+/// Connections being made. A dead address holds one for its deadline.
+const PENDING: u32 = 64;
+
+/// A network under a fresh identity, for as long as the value lives.
+pub struct Passage {
+    /// How it is used.
+    pub network: Handle,
+    /// What ends it when it is dropped.
+    pub guard: Box<dyn Any>,
+}
+
+/// Makes a passage for each look.
+#[derive(Clone)]
+pub struct Departures(Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Passage, NetworkError>>>);
+
+impl Departures {
+    /// Passages made by `depart`: for a simulated network.
+    pub fn by(depart: impl Fn() -> LocalBoxFuture<'static, Result<Passage, NetworkError>> + 'static) -> Self {
+        Self(Rc::new(depart))
+    }
+
+    /// Passages through swarms of their own, like the one of `settings` but for the identity and what it listens to.
+    pub fn like(settings: network::Settings) -> Self {
+        Self::by(move || {
+            let limits = Limits {
+                established_per_peer: 2,
+                established_incoming: 0,
+                established: CONNECTIONS,
+                pending: PENDING,
+                ..settings.limits.clone()
+            };
+            let settings = network::Settings {
+                keypair: Keypair::generate_ed25519(),
+                listen: Vec::new(),
+                announce: Vec::new(),
+                limits,
+                ..settings.clone()
+            };
+            async {
+                let visitor = Visitor::start(settings).await?;
+                Ok(Passage { network: visitor.handle().clone(), guard: Box::new(visitor) })
+            }
+            .boxed_local()
+        })
+    }
+
+    pub(super) fn depart(&self) -> LocalBoxFuture<'static, Result<Passage, NetworkError>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Departures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Departures")
+    }
+}
