@@ -25,8 +25,11 @@ const ENOUGH: usize = 8;
 /// killed sooner has nobody to remember.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// Between two looks.
-const LOOK_PERIOD: Duration = Duration::from_secs(10);
+/// From a look that found somebody new, or somebody elsewhere, to the next one.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// From any other look to the next one.
+const LOOK_PERIOD: Duration = Duration::from_secs(60);
 
 /// Between two writes.
 const SAVE_PERIOD: Duration = Duration::from_secs(30);
@@ -184,14 +187,16 @@ impl Bootstrap {
             network.addresses(peers).await
         };
         ctx.spawn(seen.into_actor(self).map(|seen, this, ctx| {
+            let mut next = LOOK_PERIOD;
             if let Some(now) = this.member.as_ref().map(|member| member.clock.now()) {
                 let mut seen: Vec<_> = seen.into_iter().collect();
                 seen.sort_by_key(|(peer, _)| *peer);
                 let mut known = this.memory.known();
                 seen.into_iter().for_each(|(peer, addresses)| known.seen(peer, addresses, now));
+                next = if known.is_worth_writing() { LOOK_AGAIN } else { LOOK_PERIOD };
             }
             this.save(ctx);
-            this.look_later(LOOK_PERIOD, ctx);
+            this.look_later(next, ctx);
         }));
     }
 
