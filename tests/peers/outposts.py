@@ -15,10 +15,11 @@ import signal
 import time
 
 import uvloop
-from hivemind.dht import DHTNode
+from hivemind.dht import DHTID, DHTNode
 from hivemind.dht.node import Blacklist
+from hivemind.dht.storage import DictionaryDHTValue
 from hivemind.p2p import P2P, PeerID
-from hivemind.utils import get_dht_time
+from hivemind.utils import MSGPackSerializer, get_dht_time
 from hivemind.utils.multiaddr import Multiaddr
 
 from json_lines import claim_stdout, serve
@@ -139,10 +140,28 @@ class Outposts:
                 else:
                     look["missing"].append(key)
             look["stalest"] = min(expirations, default=0.0)
+            if look["missing"]:
+                look["stuck"] = await self._overlooked(node, look["missing"], prefix, peer_id)
         except Exception as error:  # the reader's own failure: it says nothing of the records
             look["stuck"] = repr(error)
         look["took"] = time.time() - began
         self.looks.append(look)
+
+    async def _overlooked(self, node, missing, prefix, peer_id):
+        """Asks every peer for what a search did not find: if all of it is there, it was the search that failed."""
+        ids = {key: DHTID.generate(source=key) for key in missing}
+        peers = [peer for peer in node.protocol.routing_table.peer_id_to_uid if peer not in node.blacklist]
+        answers = await asyncio.gather(*(node.protocol.call_find(peer, list(ids.values())) for peer in peers))
+        holders = dict.fromkeys(missing, 0)
+        for answer in filter(None, answers):
+            for key, key_id in ids.items():
+                found, _ = answer.get(key_id, (None, None))
+                if found is not None and isinstance(found.value, DictionaryDHTValue):
+                    entry = found.value.get(prefix if key == "_petals.models" else peer_id)
+                    alive = entry is not None and entry.expiration_time > get_dht_time()
+                    if alive and (key == "_petals.models" or MSGPackSerializer.loads(entry.value)[0] == ONLINE):
+                        holders[key] += 1
+        return f"the search failed, holders: {holders}" if all(holders.values()) else None
 
     def _entry(self, found, subkey):
         if found is None or not isinstance(found.value, dict):
