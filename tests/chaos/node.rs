@@ -68,7 +68,8 @@ impl Home {
 
     pub(crate) fn write(&self, net: &Net, config: &Config) {
         let Config { initial_peers, period, ttl } = config;
-        let console = std::env::var("PETALD_CHAOS_CONSOLE").unwrap_or_else(|_| "info,libp2p=error".into());
+        let console = std::env::var("PETALD_CHAOS_CONSOLE")
+            .unwrap_or_else(|_| "info,libp2p=error,actix_server=warn".into());
         let (root, address) = (text(self.folder.path()), &net.port("petald").address);
         let config = format!(
             r#"
