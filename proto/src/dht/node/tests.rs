@@ -394,6 +394,20 @@ fn failed_peers_leave_the_table_and_a_lookup_goes_round_them() {
 }
 
 #[test]
+fn whoever_was_cut_off_itself_leaves_nobody_out_afterwards() {
+    let (mut swarm, peers) = Swarm::of(6);
+    let others = peers[1..].to_vec();
+    swarm.dead.extend(&others);
+    swarm.find(peers[0], &[DhtId::of_text("k")]);
+    assert!(swarm.nodes[&peers[0]].table().is_empty());
+    swarm.dead.clear();
+    swarm.join(peers[0], peers[3]);
+    let report = swarm.store(peers[0], blocks(1));
+    let outcome = &report.records[0];
+    assert_eq!(outcome.acknowledged.len() + usize::from(outcome.held_here), 5);
+}
+
+#[test]
 fn a_task_ends_at_its_deadline_with_what_it_has() {
     let (mut swarm, peers) = Swarm::of(3);
     let now = swarm.now;
