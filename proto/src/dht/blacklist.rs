@@ -47,6 +47,11 @@ impl Blacklist {
         self.0.remove(peer);
     }
 
+    /// Forgets all failures.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether `peer` is to be left out.
     pub(super) fn contains(&self, peer: &PeerId, now: DhtTime) -> bool {
         self.0.get(peer).is_some_and(|pause| pause.until > now)

@@ -273,6 +273,10 @@ impl Node {
     /// Notes a sign of life.
     fn heard(&mut self, id: Option<DhtId>, peer: PeerId, now: DhtTime) {
         let Some(id) = id.filter(|_| peer != self.own_peer) else { return };
+        if self.table.is_empty() {
+            // Nobody was left: it was we who were cut off, and the others have not failed.
+            self.blacklist.clear();
+        }
         if let Heard::Check(old) = self.table.heard(Contact { id, peer }, now) {
             let request = Request::Ping { sender: self.sender(), validate: false };
             self.call(old.peer, request, Purpose::Check);

@@ -1,142 +1,12 @@
 //! Nodes that call each other inside one thread, in virtual time.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+mod swarm;
 
 use rand::RngExt;
 
+use self::swarm::{START, Swarm};
 use super::*;
 use crate::dht::{FoundValue, FreshValue, Record, Row, Subkey, Tag};
-
-const START: f64 = 1_000_000.0;
-
-/// A swarm whose calls arrive at once, and whose calls to the dead fail at once.
-struct Swarm {
-    nodes: BTreeMap<PeerId, Node>,
-    dead: HashSet<PeerId>,
-    now: DhtTime,
-    done: HashMap<(PeerId, TaskId), Outcome>,
-    /// (caller, call) of each request that is being answered.
-    inbound: Vec<(PeerId, CallId)>,
-    /// (handler, callee) of every call.
-    calls: Vec<(&'static str, PeerId)>,
-}
-
-impl Swarm {
-    fn of(count: usize) -> (Self, Vec<PeerId>) {
-        let now = DhtTime::from_unix(START).unwrap();
-        let mut swarm = Self {
-            nodes: BTreeMap::new(),
-            dead: HashSet::new(),
-            now,
-            done: HashMap::new(),
-            inbound: Vec::new(),
-            calls: Vec::new(),
-        };
-        let peers: Vec<PeerId> = (0..count).map(|n| swarm.add(n as u64, false)).collect();
-        for peer in &peers[1..] {
-            swarm.join(*peer, peers[0]);
-        }
-        (swarm, peers)
-    }
-
-    fn add(&mut self, seed: u64, client_mode: bool) -> PeerId {
-        let peer = PeerId::random();
-        let settings = Settings {
-            id: DhtId::of_bytes(&seed.to_be_bytes()),
-            client_mode,
-            storage: storage::Limits::default(),
-            cache: storage::Limits::default(),
-            seed,
-        };
-        self.nodes.insert(peer, Node::new(settings, peer, self.now));
-        peer
-    }
-
-    fn join(&mut self, peer: PeerId, through: PeerId) {
-        let now = self.now;
-        self.with(peer, |node| node.ping(through, true, now));
-        let id = self.nodes[&peer].id();
-        self.with(peer, |node| node.lookup([id], now));
-    }
-
-    fn with(&mut self, peer: PeerId, start: impl FnOnce(&mut Node) -> TaskId) -> Outcome {
-        let task = start(self.nodes.get_mut(&peer).unwrap());
-        self.settle();
-        self.done.remove(&(peer, task)).expect("every task ends")
-    }
-
-    fn store(&mut self, peer: PeerId, records: Vec<Record>) -> StoreReport {
-        let now = self.now;
-        match self.with(peer, |node| node.store(records, now)) {
-            Outcome::Store(report) => report,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn find(&mut self, peer: PeerId, keys: &[DhtId]) -> HashMap<DhtId, Found> {
-        let now = self.now;
-        match self.with(peer, |node| node.lookup(keys.iter().copied(), now)) {
-            Outcome::Lookup(found) => found,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Carries out effects until nobody has any.
-    fn settle(&mut self) {
-        let mut queue: VecDeque<(PeerId, Effect)> = VecDeque::new();
-        loop {
-            for (peer, node) in &mut self.nodes {
-                queue.extend(std::iter::from_fn(|| node.next_effect()).map(|effect| (*peer, effect)));
-            }
-            let Some((peer, effect)) = queue.pop_front() else { return };
-            match effect {
-                Effect::Done { task, outcome } => drop(self.done.insert((peer, task), outcome)),
-                Effect::Call { call, peer: callee, request } => {
-                    self.calls.push((request.handler(), callee));
-                    if self.dead.contains(&callee) || !self.nodes.contains_key(&callee) {
-                        self.end(peer, call, Err(CallFailure("gone".into())));
-                        continue;
-                    }
-                    // Through the wire form, as in life.
-                    let request = Request::decode(request.handler(), &request.encode()).unwrap();
-                    let inbound = InboundId(self.inbound.len() as u64);
-                    self.inbound.push((peer, call));
-                    let now = self.now;
-                    self.nodes.get_mut(&callee).unwrap().request(inbound, peer, request, now);
-                }
-                Effect::Answer { inbound, response } => {
-                    if let Some((caller, call)) = self.inbound.get(inbound.0 as usize).copied() {
-                        self.end(caller, call, Ok(response));
-                    }
-                }
-            }
-        }
-    }
-
-    fn end(&mut self, peer: PeerId, call: CallId, result: Result<Response, CallFailure>) {
-        let now = self.now;
-        self.nodes.get_mut(&peer).unwrap().call_ended(call, result, now);
-    }
-
-    /// What `peer` answers to a request that comes from outside the swarm.
-    fn ask(&mut self, peer: PeerId, caller: PeerId, request: Request) -> Response {
-        let now = self.now;
-        let inbound = InboundId(u64::MAX);
-        let node = self.nodes.get_mut(&peer).unwrap();
-        node.request(inbound, caller, request, now);
-        loop {
-            match node.next_effect().expect("an answer") {
-                Effect::Answer { inbound: InboundId(u64::MAX), response } => return response,
-                Effect::Call { call, .. } => node.call_ended(call, Err(CallFailure("outside".into())), now),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    fn calls_of(&self, handler: &str) -> usize {
-        self.calls.iter().filter(|(called, _)| *called == handler).count()
-    }
-}
 
 fn record(key: &str, subkey: &str, expires_in: f64) -> Record {
     Record {
@@ -391,6 +261,20 @@ fn failed_peers_leave_the_table_and_a_lookup_goes_round_them() {
     assert!(alive >= 19, "{alive} of 20");
     let known = swarm.nodes[&peers[0]].table();
     assert!(swarm.dead.iter().filter(|peer| known.id_of(peer).is_some()).count() <= 1);
+}
+
+#[test]
+fn whoever_was_cut_off_itself_leaves_nobody_out_afterwards() {
+    let (mut swarm, peers) = Swarm::of(6);
+    let others = peers[1..].to_vec();
+    swarm.dead.extend(&others);
+    swarm.find(peers[0], &[DhtId::of_text("k")]);
+    assert!(swarm.nodes[&peers[0]].table().is_empty());
+    swarm.dead.clear();
+    swarm.join(peers[0], peers[3]);
+    let report = swarm.store(peers[0], blocks(1));
+    let outcome = &report.records[0];
+    assert_eq!(outcome.acknowledged.len() + usize::from(outcome.held_here), 5);
 }
 
 #[test]
