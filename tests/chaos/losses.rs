@@ -97,7 +97,7 @@ pub(crate) async fn start_with_remembered_peers(world: &mut World, _: &Options) 
     world.watch(&petald, LOOK).await;
     world.visible(0.0, LIMIT).await?;
     // Longer than it may take to write them down.
-    sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(5)).await;
     petald.kill().await;
     for name in BOOTSTRAPS {
         world.peers.kill(name).await;

@@ -71,8 +71,8 @@ impl Options {
             weather: Duration::from_secs(
                 number("PETALD_CHAOS_SECONDS", std::env::var("PETALD_CHAOS_SECONDS").ok())?.unwrap_or(10),
             ),
-            panics: 7,
-            kills: 2,
+            panics: 4,
+            kills: 1,
             keep: false,
             names: Vec::new(),
         };
