@@ -20,7 +20,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(4);
 
 /// Stores `records` until each was acknowledged by another peer, nobody else is there, or the deadline has passed.
-pub(super) async fn say(dht: Addr<Dht>, mut records: Vec<Named>, retry: Backoff) {
+pub(super) async fn say(dht: Addr<Dht>, mut records: Vec<Named>, retry: Backoff, may_be_alone: bool) {
     let deadline = Instant::now() + DEADLINE;
     let all = records.len();
     let mut failures = 0;
@@ -28,7 +28,10 @@ pub(super) async fn say(dht: Addr<Dht>, mut records: Vec<Named>, retry: Backoff)
         let store = Store { records: records.iter().map(|named| named.record.clone()).collect() };
         match timeout_at(deadline, dht.send(store)).await {
             Ok(Ok(Ok(report))) if report.alone => {
-                return tracing::info!(records = all, "alone: there is nobody to say OFFLINE to");
+                return match may_be_alone {
+                    true => tracing::info!(records = all, "alone: there is nobody to say OFFLINE to"),
+                    false => tracing::warn!(records = all, "OFFLINE not announced: no other node is known"),
+                };
             }
             Ok(Ok(Ok(report))) => {
                 records = unheard(records, &report);

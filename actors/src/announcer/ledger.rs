@@ -122,6 +122,11 @@ impl Ledger {
         self.records.get(name).is_some_and(|entry| entry.confirmed)
     }
 
+    /// Whether another peer has acknowledged anything of ours.
+    pub(super) fn was_ever_confirmed(&self) -> bool {
+        self.records.values().any(|entry| entry.stored.is_some())
+    }
+
     pub(super) fn verdict_changed(&self) -> bool {
         self.verdict_changed
     }

@@ -409,7 +409,10 @@ impl Handler<Drain> for Announcer {
             let expiration = self.next_expiration();
             records::of(&offer, self.settings.own_peer, expiration)
         });
-        let farewell = farewell::say(self.dht.clone(), records.unwrap_or_default(), self.settings.retry);
+        // In a swarm that we seed, and to which nothing was announced, there is nobody to miss us.
+        let may_be_alone = self.settings.may_be_alone && !self.ledger.was_ever_confirmed();
+        let records = records.unwrap_or_default();
+        let farewell = farewell::say(self.dht.clone(), records, self.settings.retry, may_be_alone);
         Box::pin(farewell.into_actor(self))
     }
 }

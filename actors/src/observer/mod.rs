@@ -262,6 +262,7 @@ impl Observer {
             match (verdict, layer) {
                 (Verdict::Visible, None) => tracing::info!(cause, "visible"),
                 (Verdict::Visible, Some(layer)) => tracing::warn!(?layer, cause, "visible, but not for long"),
+                (Verdict::Unknown, layer) => tracing::warn!(?layer, cause, "visibility unknown"),
                 (verdict, layer) => tracing::warn!(?verdict, ?layer, cause, "not visible"),
             }
         }
