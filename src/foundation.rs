@@ -37,6 +37,9 @@ impl Foundation {
         if let Some(exposure) = identity.exposure() {
             tracing::warn!(exposure, "identity file is not private");
         }
+        for warning in &config.warnings {
+            tracing::warn!(%warning, "config is odd");
+        }
         let pool = tokio::runtime::Handle::current();
         Ok(Self { config, identity, node_id, pool, data_dir, logging })
     }
