@@ -146,6 +146,7 @@ async fn checks_at_once_are_bounded_and_a_caller_that_left_frees_its_place() {
     let swarm = virtual_swarm();
     let (us, silent) = (node(&swarm), node(&swarm));
     swarm.cut(silent.peer);
+    assert_eq!(us.count("refused").await, 0, "it serves by now");
     let handler = HandlerName::new(CHECK_HANDLER).unwrap();
     let ask = || us.network.registry().deliver(PeerId::random(), &handler, about(silent.peer));
     let mut asked: Vec<_> = (0..CHECKS_AT_ONCE + 4).map(|_| Box::pin(ask())).collect();
