@@ -24,5 +24,6 @@ mod observer_cost;
 mod p2pd_calls;
 mod peers_alone;
 mod python_joins;
+mod reachability;
 mod rpc_info;
 mod start_to_visible;
