@@ -25,4 +25,5 @@ mod p2pd_calls;
 mod peers_alone;
 mod python_joins;
 mod rpc_info;
+mod service_manager;
 mod start_to_visible;
