@@ -5,7 +5,7 @@ use hivemind_proto::dht::DhtId;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
-use crate::logging::Logging;
+use crate::logging::{Log, Logging};
 use crate::service_manager::Managed;
 
 /// Everything that the tree is built on. Dropped last: it holds the data folder and the log.
@@ -24,7 +24,7 @@ pub(crate) struct Foundation {
     /// Whoever started us, if it wants to hear of us.
     pub(crate) managed: Managed,
     /// Written out at the very end.
-    _logging: Logging,
+    logging: Logging,
 }
 
 impl Foundation {
@@ -40,8 +40,16 @@ impl Foundation {
         if let Some(exposure) = identity.exposure() {
             tracing::warn!(exposure, "identity file is not private");
         }
+        for warning in &config.warnings {
+            tracing::warn!(%warning, "config is odd");
+        }
         let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, data_dir, managed, _logging: logging })
+        Ok(Self { config, identity, node_id, pool, data_dir, managed, logging })
+    }
+
+    /// The log, for whoever changes its levels or counts what it lost.
+    pub(crate) fn log(&self) -> &Log {
+        self.logging.log()
     }
 }

@@ -33,6 +33,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use crate::supervisor::{Birth, Drain, Probe, ProbeReport};
 use driver::{Driver, Pulse};
 
+pub use addresses::is_public;
 pub use handle::{Commands, Handle};
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
 pub use visitor::Visitor;
