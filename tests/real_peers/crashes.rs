@@ -13,7 +13,7 @@ use crate::support::{
     swarm::{RpcInfo, Swarm},
 };
 
-const ACTORS: [&str; 10] = [
+const ACTORS: [&str; 11] = [
     "network",
     "dht",
     "bootstrap",
@@ -21,6 +21,7 @@ const ACTORS: [&str; 10] = [
     "rpc_info",
     "announcer",
     "pinger",
+    "reachability",
     "observer",
     "admin",
     "watchdog",

@@ -24,6 +24,7 @@ mod observer_cost;
 mod p2pd_calls;
 mod peers_alone;
 mod python_joins;
+mod reachability;
 mod rpc_info;
 mod service_manager;
 mod start_to_visible;

@@ -18,6 +18,7 @@ mod driver;
 mod handle;
 mod listening;
 mod messages;
+mod passage;
 mod swarm;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use driver::{Driver, Pulse};
 pub use addresses::is_public;
 pub use handle::{Commands, Handle};
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
+pub use passage::{Departures, Passage};
 pub use visitor::Visitor;
 
 /// A driver that has not shown itself for this long hangs. It shows itself every second.
