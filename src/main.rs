@@ -8,7 +8,7 @@
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
 //! | [`mod@identity`], [`data_dir`] | what outlives the process |
-//! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
+//! | [`logging`], [`service_manager`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
 mod cli;
@@ -20,6 +20,7 @@ mod foundation;
 mod greeting;
 mod identity;
 mod logging;
+mod service_manager;
 mod signals;
 mod tree;
 

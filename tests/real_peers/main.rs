@@ -26,4 +26,5 @@ mod peers_alone;
 mod python_joins;
 mod reachability;
 mod rpc_info;
+mod service_manager;
 mod start_to_visible;
