@@ -39,7 +39,7 @@ use petald_actors::{
     pinger, reachability, rpc_info,
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
-    swarm,
+    swarm::{self, Doors},
     watchdog::{self, Watchdog},
 };
 use tokio::sync::watch;
@@ -68,8 +68,9 @@ pub(crate) fn root(
     bound: watch::Sender<Option<Bound>>,
 ) -> Result<Child, RecordError> {
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
-    let swarm = swarm(foundation, network, commands, opinion)?;
-    let children = vec![swarm, ops(foundation, cell, bound, visibility)];
+    let doors = Doors::default();
+    let swarm = swarm(foundation, network, commands, opinion, doors.clone())?;
+    let children = vec![swarm, ops(foundation, cell, bound, visibility, doors)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -78,6 +79,7 @@ fn swarm(
     handle: &network::Handle,
     commands: &network::Commands,
     opinion: watch::Sender<Arc<Opinion>>,
+    doors: Doors,
 ) -> Result<Child, RecordError> {
     let config = &foundation.config;
     let clock: SharedClock = Arc::new(SystemClock);
@@ -97,6 +99,7 @@ fn swarm(
         pinger: pinger_settings(foundation),
         reachability: reachability_settings(foundation),
         observer: Some(observer_settings(foundation, opinion)),
+        doors,
     };
     Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
@@ -106,15 +109,20 @@ fn ops(
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
+    doors: Doors,
 ) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
+        token: config.admin.token.clone(),
         crash_endpoint: config.debug.crash_endpoint,
         name: config.node.public_name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
+        started: foundation.started,
         visibility: visibility.clone(),
+        log: Some(Arc::new(foundation.log().clone())),
+        doors,
         tree: Arc::clone(&tree),
         bound,
     };

@@ -59,6 +59,17 @@ pub struct Settings {
     pub reachability: reachability::Settings,
     /// Of the observer; `None` where nobody asks whether we are visible.
     pub observer: Option<observer::Settings>,
+    /// Where others find the actors.
+    pub doors: Doors,
+}
+
+/// Where those who do not stand in the branch find actors of it that they speak to.
+#[derive(Debug, Clone, Default)]
+pub struct Doors {
+    /// The server_info actor.
+    pub server_info: Slot<ServerInfoStore>,
+    /// The announcer.
+    pub announcer: Slot<Announcer>,
 }
 
 /// The branch, described. `network` stands above all others, which reach it through `handle`; `patience` tells how an
@@ -70,7 +81,8 @@ pub fn branch(
     clock: &SharedClock,
     patience: impl Fn(&str) -> ChildSettings,
 ) -> Child {
-    let (dht, server_info) = (Slot::new(), Slot::new());
+    let dht = Slot::new();
+    let Doors { server_info, announcer: announcer_slot } = settings.doors;
     let dht_child = {
         let (settings, handle, clock) = (settings.dht, handle.clone(), clock.clone());
         let build = move |birth| Dht::new(settings.clone(), handle.clone(), clock.clone(), birth);
@@ -104,7 +116,7 @@ pub fn branch(
         let build = move |birth| {
             Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
         };
-        supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
+        supervisor::actor("announcer", &announcer_slot, patience("announcer"), build)
     };
     let pinger = {
         let (settings, handle) = (settings.pinger, handle.clone());

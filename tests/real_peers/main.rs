@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin_api;
 mod announcement_cost;
 mod bad_config;
 mod bad_input;

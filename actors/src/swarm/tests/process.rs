@@ -104,6 +104,7 @@ impl Process {
             pinger: pinger::Settings { own_peer: peer, period: PERIOD, seed },
             reachability: reachability::Settings { departures: nobody() },
             observer: None,
+            doors: Default::default(),
         };
         // Once in a while is enough to see how much the actors hold.
         let patience = ChildSettings { probe_period: Duration::from_secs(30), ..ChildSettings::default() };
