@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::status::Place;
+
 /// Ends every help text.
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for `run`: drained after SIGTERM or SIGINT
   64  wrong usage
-  69  `check` found something that does not work
+  69  `check` found something that does not work; `status`: the node is not visible
   70  the root supervisor gave up
-  74  a file or a socket could not be used
+  74  a file or a socket could not be used; `status`: no node answers
   75  another petald holds the data folder
   78  the config is wrong";
 
@@ -41,6 +43,21 @@ pub(crate) enum Command {
         /// Look at the config only: try nothing
         #[arg(long)]
         offline: bool,
+    },
+    /// Show a running node: its visibility, records, peers and actors
+    #[command(after_help = LAYERS)]
+    Status {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where its admin API listens, such as 127.0.0.1:8780 or unix:PATH; without it, what the data folder says
+        #[arg(long, value_name = "ADDR")]
+        admin: Option<Place>,
+        /// Show all that the admin API tells, as JSON
+        #[arg(long)]
+        json: bool,
+        /// Show it again each second: drawn on a terminal, elsewhere with --json an object a line
+        #[arg(long)]
+        watch: bool,
     },
     /// Create, show or import the key that the swarm knows the node by
     #[command(subcommand)]

@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
 use crate::identity::IdentityError;
 use crate::logging::LoggingError;
+use crate::status::StatusError;
 
 /// An exit code and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +16,11 @@ pub(crate) enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// `check` found something that does not work.
+    /// `check` found something that does not work; `status` found a node that is not visible.
     Unavailable = 69,
     /// The root supervisor gave up.
     GaveUp = 70,
-    /// A file or a socket could not be used.
+    /// A file or a socket could not be used; `status` found no node.
     Io = 74,
     /// Another petald holds the data folder.
     InUse = 75,
@@ -45,8 +46,10 @@ impl Exit {
                 Some(DataDirError::Io { .. }) => return Some(Self::Io),
                 None => {}
             }
-            let io =
-                cause.is::<IdentityError>() || cause.is::<LoggingError>() || cause.is::<std::io::Error>();
+            let io = cause.is::<StatusError>()
+                || cause.is::<IdentityError>()
+                || cause.is::<LoggingError>()
+                || cause.is::<std::io::Error>();
             io.then_some(Self::Io)
         };
         error.chain().find_map(code).unwrap_or(Self::GaveUp)

@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the config, its layers, and what is wrong with it |
 //! | [`mod@check`] | `petald check` |
+//! | [`mod@status`] | `petald status` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
 //! | [`mod@identity`], [`data_dir`] | what outlives the process |
@@ -22,6 +23,7 @@ mod identity;
 mod logging;
 mod service_manager;
 mod signals;
+mod status;
 mod tree;
 
 use std::fmt::Display;
@@ -34,6 +36,7 @@ use crate::cli::{Cli, Command, ConfigArgs, IdentityCommand};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::identity::Identity;
+use crate::status::Show;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -83,6 +86,11 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             runtime.shutdown_background();
             let works = findings.iter().all(check::Finding::is_ok);
             Ok(if works { Exit::Done } else { Exit::Unavailable })
+        }
+        Command::Status { config, admin, json, watch } => {
+            let client = status::client(&load(&config)?, admin)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(status::status(&client, Show { json, watch }))?)
         }
         Command::Identity(command) => identity(command),
     }

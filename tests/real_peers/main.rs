@@ -29,3 +29,4 @@ mod reachability;
 mod rpc_info;
 mod service_manager;
 mod start_to_visible;
+mod status;
