@@ -5,7 +5,7 @@ use hivemind_proto::dht::DhtId;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
-use crate::logging::Logging;
+use crate::logging::{Log, Logging};
 
 /// Everything that the tree is built on. Dropped last: it holds the data folder and the log.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Foundation {
     /// Held until the end.
     pub(crate) data_dir: DataDir,
     /// Written out at the very end.
-    _logging: Logging,
+    logging: Logging,
 }
 
 impl Foundation {
@@ -37,7 +37,15 @@ impl Foundation {
         if let Some(exposure) = identity.exposure() {
             tracing::warn!(exposure, "identity file is not private");
         }
+        for warning in &config.warnings {
+            tracing::warn!(%warning, "config is odd");
+        }
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, data_dir, _logging: logging })
+        Ok(Self { config, identity, node_id, pool, data_dir, logging })
+    }
+
+    /// The log, for whoever changes its levels or counts what it lost.
+    pub(crate) fn log(&self) -> &Log {
+        self.logging.log()
     }
 }

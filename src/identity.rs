@@ -120,9 +120,14 @@ impl Identity {
 
     /// What is wrong with the file's mode, if others can read or write it.
     pub(crate) fn exposure(&self) -> Option<String> {
-        let mode = std::fs::metadata(&self.file).ok()?.permissions().mode();
+        Self::exposure_of(&self.file)
+    }
+
+    /// The same of a file that need not be there.
+    pub(crate) fn exposure_of(file: &Path) -> Option<String> {
+        let mode = std::fs::metadata(file).ok()?.permissions().mode();
         (mode & OTHERS != 0).then(|| {
-            let file = self.file.display();
+            let file = file.display();
             format!("others can get at the key (mode {:04o}): chmod 600 {file}", mode & 0o7777)
         })
     }

@@ -72,6 +72,11 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Check { config, offline } => {
             let config = load(&config)?;
+            let exposure = Identity::exposure_of(&config.identity_file());
+            let warnings = config.warnings.iter().map(ToString::to_string).chain(exposure);
+            for warning in warnings {
+                say(format_args!("warning: {warning}\n"));
+            }
             say("config ok\n");
             if offline {
                 return Ok(Exit::Done);

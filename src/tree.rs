@@ -11,6 +11,7 @@
 //! │  ├─ rpc_info   whoever asks is told
 //! │  ├─ announcer  every record of ours is at its replicas
 //! │  ├─ pinger     our record tells how long the way to the following blocks is
+//! │  ├─ reachability  who asks whether a peer can be called is told what a stranger finds
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
 //!    └─ admin      the API for the operator
@@ -34,7 +35,7 @@ use petald_actors::{
         self,
         messages::{Opinion, Opinions},
     },
-    pinger, rpc_info,
+    pinger, reachability, rpc_info,
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
     swarm,
@@ -91,6 +92,7 @@ fn swarm(
         rpc_info: rpc_info::Settings { dht_client_mode: false },
         announcer: announcer_settings(foundation),
         pinger: pinger_settings(foundation),
+        reachability: reachability_settings(foundation),
         observer: Some(observer_settings(foundation, opinion)),
     };
     Ok(swarm::branch(settings, network, handle, &clock, patience))
@@ -181,11 +183,16 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
         initial_peers: initial_peers.map(|initial| (initial.peer, initial.addresses)).collect(),
         interval: foundation.config.observer.interval,
         retry: retry(),
-        departures: observer::Departures::like(network_settings(foundation)),
+        departures: network::Departures::like(network_settings(foundation)),
         pool: foundation.pool.clone(),
         opinion,
         seed: rand::random(),
     }
+}
+
+fn reachability_settings(foundation: &Foundation) -> reachability::Settings {
+    let departures = network::Departures::like(network_settings(foundation));
+    reachability::Settings { departures }
 }
 
 fn pinger_settings(foundation: &Foundation) -> pinger::Settings {

@@ -13,6 +13,7 @@ pub mod durable;
 pub mod network;
 pub mod observer;
 pub mod pinger;
+pub mod reachability;
 pub mod rpc_info;
 pub mod server_info;
 #[cfg(test)]

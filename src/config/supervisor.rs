@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 10] = [
+const ACTORS: [&str; 11] = [
     "network",
     "dht",
     "bootstrap",
@@ -19,6 +19,7 @@ const ACTORS: [&str; 10] = [
     "rpc_info",
     "announcer",
     "pinger",
+    "reachability",
     "observer",
     "admin",
 ];

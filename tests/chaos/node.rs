@@ -28,8 +28,18 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 const LOG_DISK: &str = "1m";
 
 /// The actors that can be made to panic.
-pub(crate) const ACTORS: [&str; 9] =
-    ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer", "pinger", "observer", "admin"];
+pub(crate) const ACTORS: [&str; 10] = [
+    "network",
+    "dht",
+    "bootstrap",
+    "server_info",
+    "rpc_info",
+    "announcer",
+    "pinger",
+    "reachability",
+    "observer",
+    "admin",
+];
 
 /// What a scenario varies.
 #[derive(Clone, Debug)]

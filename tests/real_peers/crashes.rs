@@ -13,8 +13,18 @@ use crate::support::{
     swarm::{RpcInfo, Swarm},
 };
 
-const ACTORS: [&str; 9] =
-    ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer", "pinger", "observer", "admin"];
+const ACTORS: [&str; 10] = [
+    "network",
+    "dht",
+    "bootstrap",
+    "server_info",
+    "rpc_info",
+    "announcer",
+    "pinger",
+    "reachability",
+    "observer",
+    "admin",
+];
 /// A restart takes half a second, a renewal two; a stranger's p2pd may still hold an old address.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 

@@ -25,5 +25,6 @@ mod p2pd_calls;
 mod peers_alone;
 mod probe;
 mod python_joins;
+mod reachability;
 mod rpc_info;
 mod start_to_visible;
