@@ -10,7 +10,7 @@
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
 //! | [`mod@identity`], [`data_dir`] | what outlives the process |
-//! | [`logging`], [`progress`], [`signals`], [`exit`] | how it speaks, listens and ends |
+//! | [`logging`], [`progress`], [`service_manager`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
 mod cli;
@@ -25,6 +25,7 @@ mod logging;
 mod manual;
 mod probe;
 mod progress;
+mod service_manager;
 mod signals;
 mod tree;
 

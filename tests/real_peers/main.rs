@@ -27,4 +27,5 @@ mod probe;
 mod python_joins;
 mod reachability;
 mod rpc_info;
+mod service_manager;
 mod start_to_visible;
