@@ -23,6 +23,7 @@ mod observer;
 mod observer_cost;
 mod p2pd_calls;
 mod peers_alone;
+mod probe;
 mod python_joins;
 mod reachability;
 mod rpc_info;

@@ -114,7 +114,7 @@ impl Home {
         home
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("petald.toml")
     }
 
