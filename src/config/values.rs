@@ -69,10 +69,18 @@ pub(super) fn bytes(entry: &Entry) -> Parsed<u64> {
 
 /// A whole number of at least 1 that fits.
 pub(super) fn count(entry: &Entry) -> Parsed<NonZeroU32> {
-    let number = entry.integer()?;
-    match u32::try_from(number).ok().and_then(NonZeroU32::new) {
-        Some(count) => Ok(count),
-        None => entry.wrong(format!("{number} is out of range"), format!("expected 1 to {}", u32::MAX)),
+    count_up_to(u32::MAX)(entry)
+}
+
+/// A whole number from 1 to `most`.
+pub(super) fn count_up_to(most: u32) -> impl Fn(&Entry) -> Parsed<NonZeroU32> {
+    move |entry| {
+        let number = entry.integer()?;
+        let count = u32::try_from(number).ok().filter(|count| *count <= most).and_then(NonZeroU32::new);
+        match count {
+            Some(count) => Ok(count),
+            None => entry.wrong(format!("{number} is out of range"), format!("expected 1 to {most}")),
+        }
     }
 }
 
