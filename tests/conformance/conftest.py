@@ -77,9 +77,11 @@ if "PEER_SOCKETS" in os.environ:
 
 def pytest_addoption(parser):
     parser.addoption("--name", action="append", help="only cases whose name contains it; may be given again")
-    parser.addoption("--churn-seconds", type=float, default=8.0, help="how long nodes are replaced")
     parser.addoption("--mixed", default="8+4", help="petald and Python nodes of the mixed swarm")
     parser.addoption("--churn", default="8+4", help="petald and Python nodes under churn")
+    parser.addoption("--churn-seconds", type=float, default=10.0, help="how long nodes are replaced")
+    parser.addoption("--churn-interval", type=float, default=3.0, help="seconds until a tenth is replaced again")
+    parser.addoption("--seed", type=int, default=1, help="of what is left to chance")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -326,6 +328,13 @@ def fifty(request, tmp_path_factory):
         yield NODES.run(Fifty(stage).begin(), limit=3 * TEST_LIMIT)
     finally:
         NODES.run(stage.close())
+
+
+@pytest.fixture
+def figure(request):
+    """Prints a line past pytest's capture: a figure must be seen also if all is well."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    return lambda text: terminal.write_line(f"\nfigure: {text}", flush=True)
 
 
 @pytest.fixture
