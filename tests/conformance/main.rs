@@ -2,7 +2,7 @@
 //!
 //! The cases are pytest's, in this folder; pytest reports each by its name. `cargo test` runs all of them, with short
 //! forms of the long ones. `cargo test --test conformance -- NAME…` runs those whose name contains one of these;
-//! `-- churn --churn 30+10 --churn-interval 10 --churn-seconds 300` and `-- mixed --mixed 30+20` print the figures.
+//! `-- churn --churn 30+10 --churn-seconds 300` and `-- mixed --mixed 30+20` print the figures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +26,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
 /// Options of the cases, each with a value; `conftest.py` says what they mean.
-const OPTIONS: [&str; 5] = ["--mixed", "--churn", "--churn-seconds", "--churn-interval", "--seed"];
+const OPTIONS: [&str; 3] = ["--mixed", "--churn", "--churn-seconds"];
 
 /// What pytest ends with when no case was selected.
 const NOTHING_SELECTED: i32 = 5;
