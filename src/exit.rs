@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
 use crate::identity::IdentityError;
 use crate::logging::LoggingError;
+use crate::manual::ManualError;
 use crate::status::StatusError;
 
 /// An exit code and its meaning.
@@ -16,7 +17,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// `check` found something that does not work; `status` found a node that is not visible.
+    /// `check` or `probe` found something that does not work; `status` found a node that is not visible.
     Unavailable = 69,
     /// The root supervisor gave up.
     GaveUp = 70,
@@ -28,6 +29,17 @@ pub(crate) enum Exit {
     Config = 78,
 }
 
+/// A command line that clap accepts, and that asks for nothing that could be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misuse {
+    /// A peer is named, and nobody who could tell where it is.
+    #[error(
+        "a peer id alone says not where the peer is: name its swarm with --config FILE or --peer ADDR, or give its \
+         whole address"
+    )]
+    NoWayIn,
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -35,18 +47,27 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// Of something that was tried.
+    pub(crate) fn works(works: bool) -> Self {
+        if works { Self::Done } else { Self::Unavailable }
+    }
+
     /// The code for an error, wherever it stands in the chain.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let code = |cause: &(dyn std::error::Error + 'static)| {
             if cause.is::<ConfigError>() {
                 return Some(Self::Config);
             }
+            if cause.is::<Misuse>() || matches!(cause.downcast_ref(), Some(ManualError::NoPage(_))) {
+                return Some(Self::Usage);
+            }
             match cause.downcast_ref::<DataDirError>() {
                 Some(DataDirError::InUse { .. }) => return Some(Self::InUse),
                 Some(DataDirError::Io { .. }) => return Some(Self::Io),
                 None => {}
             }
-            let io = cause.is::<StatusError>()
+            let io = cause.is::<ManualError>()
+                || cause.is::<StatusError>()
                 || cause.is::<IdentityError>()
                 || cause.is::<LoggingError>()
                 || cause.is::<std::io::Error>();

@@ -46,9 +46,10 @@ pub use log::{LogControl, LogLevels};
 pub use process::Process;
 pub use token::{Token, TokenError};
 
+use crate::announcer::Announcer;
 use crate::observer::messages::Opinions;
-use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport};
-use crate::swarm::Doors;
+use crate::server_info::ServerInfoStore;
+use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport, Slot};
 use listen::Listener;
 
 /// Connections at a time: an operator, a scraper, a dashboard, and room for their retries.
@@ -72,6 +73,15 @@ const ATTEMPTS_AT_SAME_PORT: u32 = 6;
 /// The running tree. It cannot be known while the tree is described, so it is filled in once that is started.
 pub type TreeCell = Arc<OnceLock<supervisor::Handle>>;
 
+/// Where the actors are found that are told what the operator wants.
+#[derive(Debug, Clone, Default)]
+pub struct Doors {
+    /// The server_info actor.
+    pub server_info: Slot<ServerInfoStore>,
+    /// The announcer.
+    pub announcer: Slot<Announcer>,
+}
+
 /// What the program says.
 #[derive(Clone)]
 pub struct Settings {
@@ -93,7 +103,7 @@ pub struct Settings {
     pub visibility: Opinions,
     /// The log, if it can be told of and changed.
     pub log: Option<Arc<dyn LogControl>>,
-    /// The actors that are told what the operator wants.
+    /// Where they are found.
     pub doors: Doors,
     /// The tree that is reported on.
     pub tree: TreeCell,
