@@ -14,31 +14,16 @@ import signal
 import threading
 import time
 
+import loopback  # noqa: F401  hivemind without port mapping, before anything starts a node
 import pytest
 import uvloop
 from hivemind.dht import DHTID, DHTNode
-from hivemind.p2p import P2P
 from hivemind.utils import get_dht_time
 
 from daemon import MODEL, Petald
 
 TEST_LIMIT = 60.0  # seconds for one test, beside the long forms, which say their own
 TTL = 120.0  # seconds; longer than any test that does not say otherwise
-
-if "PEER_SOCKETS" in os.environ:
-    P2P._UNIX_SOCKET_PREFIX = f"/unix{os.environ['PEER_SOCKETS']}/"
-
-
-def without_port_mapping(create):
-    """No peer of these tests asks a router for a port, also none that hivemind starts by itself."""
-
-    async def created(cls, *arguments, **options):
-        return await create(cls, *arguments, **{**options, "nat_port_map": False})
-
-    return classmethod(created)
-
-
-P2P.create = without_port_mapping(P2P.create.__func__)
 
 
 class Loop:
@@ -333,8 +318,13 @@ def fifty(request, tmp_path_factory):
 @pytest.fixture
 def figure(request):
     """Prints a line past pytest's capture: a figure must be seen also if all is well."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    return lambda text: terminal.write_line(f"\nfigure: {text}", flush=True)
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def figure(text):
+        with capture.global_and_fixture_disabled():
+            print(f"\nfigure: {text}", flush=True)
+
+    return figure
 
 
 @pytest.fixture
