@@ -32,7 +32,7 @@ use petald_actors::{
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
-    config_keeper::{self, ConfigKeeper, Reloads},
+    config_keeper::{self, ConfigKeeper, Live, Reloads},
     network::{self, Network},
     observer::{
         self,
@@ -75,9 +75,11 @@ pub(crate) fn root(
     let (swarm, seats) = swarm(foundation, network, commands, opinion)?;
     let doors =
         Doors { server_info: seats.server_info.slot.clone(), announcer: seats.announcer.slot.clone() };
-    let keeper = config_keeper(foundation, reloading, seats);
+    let name = Live::new(foundation.config.node.public_name.clone());
+    let keeper = config_keeper(foundation, reloading, reload::Concerned { seats, name: name.clone() });
     let reloads = reloading.reloads.subscribe();
-    let children = vec![swarm, ops(foundation, cell, bound, visibility, doors, keeper, reloads)];
+    let beside = Beside { doors, name, keeper, reloads };
+    let children = vec![swarm, ops(foundation, cell, bound, visibility, beside)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -109,21 +111,27 @@ fn swarm(
     Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
 
+/// What the ops branch deals with of the rest of the tree.
+struct Beside {
+    doors: Doors,
+    name: Live<Option<String>>,
+    keeper: Child,
+    reloads: watch::Receiver<Reloads>,
+}
+
 fn ops(
     foundation: &Foundation,
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
-    doors: Doors,
-    keeper: Child,
-    reloads: watch::Receiver<Reloads>,
+    Beside { doors, name, keeper, reloads }: Beside,
 ) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
         token: config.admin.token.clone(),
         crash_endpoint: config.debug.crash_endpoint,
-        name: config.node.public_name.clone(),
+        name,
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
         started: foundation.started,
@@ -147,10 +155,10 @@ fn ops(
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
 }
 
-fn config_keeper(foundation: &Foundation, reloading: &Reloading, seats: Seats) -> Child {
+fn config_keeper(foundation: &Foundation, reloading: &Reloading, concerned: reload::Concerned) -> Child {
     let config = &foundation.config;
     let Reloading { wanted, reloads } = reloading.clone();
-    let read = reload::read(config.clone(), foundation.log().clone(), seats);
+    let read = reload::read(config.clone(), foundation.log().clone(), concerned);
     let settings = config_keeper::Settings { read, wanted, reloads };
     let build = move |birth| ConfigKeeper::new(settings.clone(), birth);
     supervisor::actor("config_keeper", &Slot::new(), config.supervisor.of("config_keeper"), build)

@@ -47,6 +47,7 @@ pub use process::Process;
 pub use token::{Token, TokenError};
 
 use crate::announcer::Announcer;
+use crate::config_keeper::Live;
 use crate::observer::messages::Opinions;
 use crate::server_info::ServerInfoStore;
 use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport, Slot};
@@ -92,7 +93,7 @@ pub struct Settings {
     /// Whether `POST /debug/crash/<actor>` is served.
     pub crash_endpoint: bool,
     /// The node's name on the map, if any.
-    pub name: Option<String>,
+    pub name: Live<Option<String>>,
     /// The program's version.
     pub version: String,
     /// The node's peer id.

@@ -104,7 +104,7 @@ async fn start_with(
         log: Some(log.clone()),
         doors: doors.clone(),
         crash_endpoint,
-        name: Some("a node".into()),
+        name: Live::new(Some("a node".into())),
         version: "1.2.3".into(),
         peer_id,
         visibility,

@@ -20,6 +20,9 @@ const SUPERVISOR_DEADLINE: Duration = Duration::from_secs(2);
 /// The actor whose report says where the node listens: multiaddresses under the key `listening`.
 const NETWORK: &str = "network";
 
+/// The actor whose report is what we serve.
+pub(super) const SERVER_INFO: &str = "server_info";
+
 pub(super) async fn node(settings: web::Data<Settings>) -> HttpResponse {
     answer(tree_status(&settings).await.map(|tree| (StatusCode::OK, describe(&settings, tree))))
 }
@@ -41,8 +44,12 @@ fn describe(settings: &Settings, tree: TreeStatus) -> Value {
         .flatten()
         .filter_map(|address| full_address(address.as_str()?, &peer_id))
         .collect();
+    // What was said of it while the node runs counts, as on the map.
+    let said = reports.get(SERVER_INFO).and_then(|report| report.get("public_name"));
+    let name =
+        said.and_then(Value::as_str).map(str::to_owned).or_else(|| settings.name.now().as_ref().clone());
     json!({
-        "name": settings.name,
+        "name": name,
         "version": settings.version,
         "peer_id": peer_id,
         "listen": listen,

@@ -7,16 +7,13 @@ use hivemind_proto::records::{Rps, ServerState};
 use serde_json::{Map, Value, json};
 
 use super::{
-    node::tree_status,
+    node::{SERVER_INFO, tree_status},
     refusal::{Answer, Refusal, Wrong, answer, object},
 };
 use crate::{
     admin::Settings,
     server_info::messages::{Change, Source, Update, UpdateError, WhenSaved},
 };
-
-/// The actor whose report is what we serve.
-const SERVER_INFO: &str = "server_info";
 
 /// For a change to be taken, and then to be on disk.
 const UPDATE_DEADLINE: Duration = Duration::from_secs(3);
