@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use petald_actors::admin::{Listen, Token};
 use petald_actors::durable;
 
-use super::section::{Entry, Parsed, Section};
+use super::entry::{Entry, Parsed};
+use super::section::Section;
 use super::values::{boolean, path, text};
 
 /// What an address looks like.
