@@ -9,9 +9,6 @@ use clap_mangen::Man;
 
 use crate::cli::Cli;
 
-/// At the foot of every page.
-const SOURCE: &str = concat!("petald ", env!("CARGO_PKG_VERSION"));
-
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManualError {
@@ -68,8 +65,9 @@ fn pages() -> Vec<(String, String)> {
 fn collect(command: &clap::Command, pages: &mut Vec<(String, String)>) {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let mut text = Vec::new();
+    // No version at its foot: the packaged pages lie in the repository, and are compared with what is printed here.
     #[expect(clippy::expect_used, reason = "writing to memory does not fail")]
-    Man::new(command.clone()).manual("petald").source(SOURCE).render(&mut text).expect("a page in memory");
+    Man::new(command.clone()).manual("petald").source("petald").render(&mut text).expect("a page in memory");
     // What clap calls extra is what every command's help ends with.
     pages.push((name, String::from_utf8_lossy(&text).replace("\n.SH EXTRA\n", "\n.SH NOTES\n")));
     for below in command.get_subcommands() {

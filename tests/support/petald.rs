@@ -114,6 +114,11 @@ impl Home {
         home
     }
 
+    /// Where all of it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("petald.toml")
     }
@@ -229,6 +234,11 @@ pub(crate) struct Petald {
 impl Petald {
     pub(crate) fn process_id(&self) -> i32 {
         self.process.id()
+    }
+
+    /// What it has written to its console.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
