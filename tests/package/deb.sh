@@ -111,7 +111,7 @@ for unit in petald.service petald@.service; do
 done
 inside systemd-analyze security --no-pager petald.service > "$work/said" 2>&1 || true
 told "installed, enabled, not started; both units verify; $(grep -o 'exposure level.*' "$work/said" | tr -d '🙂' || true)"
-inside test -s /usr/share/man/man1/petald-run.1.gz || fail "no manual page"
+inside test -s /usr/share/man/man1/petald-run.1.gz -a -s /usr/share/man/man5/petald.toml.5.gz || fail "no manual page"
 
 # Unconfigured it is refused once, and not tried again and again.
 inside systemctl start petald 2> /dev/null && fail "started without a swarm" || true
@@ -120,9 +120,10 @@ inside systemctl start petald 2> /dev/null && fail "started without a swarm" || 
 told "unconfigured: refused with 78, not restarted"
 
 # A swarm to join, then the one edit and the one command.
-inside systemd-run --quiet --unit=seed --working-directory=/tmp petald run --set node.data_dir=/tmp/seed \
-    --set network.listen=/ip4/127.0.0.1/tcp/4001 --set admin.listen=127.0.0.1:4002 > /dev/null 2>&1 \
-    || inside sh -c 'printf "[Service]\nExecStart=/usr/bin/petald run --set node.data_dir=/tmp/seed --set network.listen=/ip4/127.0.0.1/tcp/4001 --set admin.listen=127.0.0.1:4002\n" > /run/systemd/system/seed.service; systemctl daemon-reload; systemctl start seed'
+inside sh -c 'cat > /run/systemd/system/seed.service; systemctl daemon-reload; systemctl start seed' <<'UNIT'
+[Service]
+ExecStart=/usr/bin/petald run --set node.data_dir=/tmp/seed --set network.listen=/ip4/127.0.0.1/tcp/4001 --set admin.listen=127.0.0.1:4002
+UNIT
 eventually "the seed answers" inside curl -sf http://127.0.0.1:4002/livez
 seed=$(inside petald identity show --data-dir /tmp/seed | awk '/peer id/ { print $3 }')
 inside sh -c "sed -i -e 's#^initial_peers = .*#initial_peers = [\"/ip4/127.0.0.1/tcp/4001/p2p/$seed\"]\nprivate_addresses = true#' \
