@@ -30,7 +30,7 @@ trap finish EXIT
 case $binary in */release/*) profile=release ;; *) profile=dev ;; esac
 for version in 0.0.1 0.0.2; do
     cargo deb --quiet --offline --no-build --strip --fast --profile "$profile" --deb-version "$version" \
-        --output "$work/petald_$version.deb" 2> "$work/cargo-deb.log" || { cat "$work/cargo-deb.log" >&2; exit 1; }
+        --output "$work/petald_$version.deb" > "$work/cargo-deb.log" 2>&1 || { cat "$work/cargo-deb.log" >&2; exit 1; }
 done
 
 # A machine of our own: this one's files below, ours above.

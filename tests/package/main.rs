@@ -17,7 +17,9 @@ enum Outcome {
 /// The last words of a script that lacks something: see `deb.sh`.
 const LACKS: i32 = 77;
 
-const SCENARIOS: &[(&str, fn() -> Outcome)] = &[("alerts", alerts), ("container", container), ("deb", deb)];
+type Scenario = fn() -> Outcome;
+
+const SCENARIOS: &[(&str, Scenario)] = &[("alerts", alerts), ("container", container), ("deb", deb)];
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
