@@ -12,12 +12,12 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::foundation::Foundation;
 use crate::greeting::{self, Whereabouts};
-use crate::signals::Stops;
+use crate::signals::{Hangups, Stops};
 use crate::tree;
 
 /// Runs the node until it is drained or its root supervisor gives up.
 pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
-    let stops = Stops::listen()?;
+    let (stops, hangups) = (Stops::listen()?, Hangups::listen()?);
     let foundation = Foundation::lay(config)?;
     let (bound, bound_now) = watch::channel(None);
     let cell = TreeCell::default();
@@ -43,6 +43,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let outcome = tokio::select! {
         outcome = outcome => outcome,
         never = stops.drain(|| tree.stop()) => match never {},
+        never = hangups.each(|| hung_up(&foundation)) => match never {},
         never = beside => match never {},
     };
     match outcome {
@@ -55,6 +56,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
             anyhow::bail!("the root supervisor gave up: {cause}")
         }
     }
+}
+
+/// The log first, so that what follows is told in the new file.
+fn hung_up(foundation: &Foundation) {
+    foundation.log().reopen();
+    tracing::info!("SIGHUP: log files are opened again; the config is read at the next start");
 }
 
 /// From now on the supervisor tells of every panic in one event. The whole story, which Rust would print to the

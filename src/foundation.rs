@@ -5,7 +5,8 @@ use hivemind_proto::dht::DhtId;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
-use crate::logging::Logging;
+use crate::logging::{Log, Logging};
+use crate::service_manager::Managed;
 
 /// Everything that the tree is built on. Dropped last: it holds the data folder and the log.
 #[derive(Debug)]
@@ -20,8 +21,10 @@ pub(crate) struct Foundation {
     pub(crate) pool: tokio::runtime::Handle,
     /// Held until the end.
     pub(crate) data_dir: DataDir,
+    /// Whoever started us, if it wants to hear of us.
+    pub(crate) managed: Managed,
     /// Written out at the very end.
-    _logging: Logging,
+    logging: Logging,
 }
 
 impl Foundation {
@@ -37,7 +40,16 @@ impl Foundation {
         if let Some(exposure) = identity.exposure() {
             tracing::warn!(exposure, "identity file is not private");
         }
+        for warning in &config.warnings {
+            tracing::warn!(%warning, "config is odd");
+        }
+        let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, data_dir, _logging: logging })
+        Ok(Self { config, identity, node_id, pool, data_dir, managed, logging })
+    }
+
+    /// The log, for whoever changes its levels or counts what it lost.
+    pub(crate) fn log(&self) -> &Log {
+        self.logging.log()
     }
 }

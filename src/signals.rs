@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first drains the node, a second one ends the process at once. SIGHUP ends nothing.
+//! SIGTERM and SIGINT: the first drains the node, a second one ends the process at once. SIGHUP ends nothing: it asks for
+//! the config to be read and the logs to be opened again.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,7 +14,26 @@ const ENDED_BY_SIGNAL: i32 = 128;
 pub(crate) struct Stops {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+}
+
+/// SIGHUP. From its creation on it no longer ends the process.
+#[derive(Debug)]
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens from now on.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Calls `hung_up` at each. Several in quick succession may count as one.
+    pub(crate) async fn each(mut self, hung_up: impl Fn()) -> Infallible {
+        while self.0.recv().await.is_some() {
+            hung_up();
+        }
+        // Signals end with the runtime, and so do we.
+        std::future::pending().await
+    }
 }
 
 impl Stops {
@@ -21,8 +41,7 @@ impl Stops {
     pub(crate) fn listen() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
-        let hangup = signal(SignalKind::hangup())?;
-        Ok(Self { terminate, interrupt, hangup })
+        Ok(Self { terminate, interrupt })
     }
 
     /// Waits for the first, calls `drain`, and ends the process at the second, whatever it is doing then; the
@@ -36,14 +55,9 @@ impl Stops {
     }
 
     async fn wait(&mut self) -> (&'static str, SignalKind) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return ("SIGTERM", SignalKind::terminate()),
-                _ = self.interrupt.recv() => return ("SIGINT", SignalKind::interrupt()),
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP changes nothing: restart to apply another config");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate()),
+            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt()),
         }
     }
 }

@@ -11,9 +11,11 @@
 //! │  ├─ rpc_info   whoever asks is told
 //! │  ├─ announcer  every record of ours is at its replicas
 //! │  ├─ pinger     our record tells how long the way to the following blocks is
+//! │  ├─ reachability  who asks whether a peer can be called is told what a stranger finds
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
-//!    └─ admin      the API for the operator
+//!    ├─ admin      the API for the operator
+//!    └─ watchdog   the service manager is fed while every actor answers
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -34,16 +36,18 @@ use petald_actors::{
         self,
         messages::{Opinion, Opinions},
     },
-    pinger, rpc_info,
+    pinger, reachability, rpc_info,
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
     swarm,
+    watchdog::{self, Watchdog},
 };
 use tokio::sync::watch;
 
 use crate::{
     config::{Config, Serving, State, Swarm},
     foundation::Foundation,
+    service_manager::Managed,
 };
 
 /// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
@@ -91,6 +95,7 @@ fn swarm(
         rpc_info: rpc_info::Settings { dht_client_mode: false },
         announcer: announcer_settings(foundation),
         pinger: pinger_settings(foundation),
+        reachability: reachability_settings(foundation),
         observer: Some(observer_settings(foundation, opinion)),
     };
     Ok(swarm::branch(settings, network, handle, &clock, patience))
@@ -109,15 +114,22 @@ fn ops(
         name: config.node.public_name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
-        visibility,
-        tree,
+        visibility: visibility.clone(),
+        tree: Arc::clone(&tree),
         bound,
     };
     let admin = config.admin.enabled.then(|| {
         let build = move |birth| Admin::new(settings.clone(), birth);
         supervisor::actor("admin", &Slot::new(), config.supervisor.of("admin"), build)
     });
-    supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), admin.into_iter().collect())
+    let watchdog = {
+        let Managed { manager, patience } = foundation.managed.clone();
+        let settings = watchdog::Settings { manager, patience, tree, visibility };
+        let build = move |birth| Watchdog::new(settings.clone(), birth);
+        supervisor::actor("watchdog", &Slot::new(), config.supervisor.of("watchdog"), build)
+    };
+    let children = admin.into_iter().chain([watchdog]).collect();
+    supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
 }
 
 fn network_settings(foundation: &Foundation) -> network::Settings {
@@ -181,11 +193,16 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
         initial_peers: initial_peers.map(|initial| (initial.peer, initial.addresses)).collect(),
         interval: foundation.config.observer.interval,
         retry: retry(),
-        departures: observer::Departures::like(network_settings(foundation)),
+        departures: network::Departures::like(network_settings(foundation)),
         pool: foundation.pool.clone(),
         opinion,
         seed: rand::random(),
     }
+}
+
+fn reachability_settings(foundation: &Foundation) -> reachability::Settings {
+    let departures = network::Departures::like(network_settings(foundation));
+    reachability::Settings { departures }
 }
 
 fn pinger_settings(foundation: &Foundation) -> pinger::Settings {

@@ -13,9 +13,11 @@ pub mod durable;
 pub mod network;
 pub mod observer;
 pub mod pinger;
+pub mod reachability;
 pub mod rpc_info;
 pub mod server_info;
 #[cfg(test)]
 mod simulated;
 pub mod supervisor;
 pub mod swarm;
+pub mod watchdog;

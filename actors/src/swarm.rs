@@ -11,6 +11,7 @@
 //! ├─ rpc_info      whoever asks is told
 //! ├─ announcer     every record of ours is at its replicas
 //! ├─ pinger        our record tells how long the way to the following blocks is
+//! ├─ reachability  who asks whether a peer can be called is told what a stranger finds
 //! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
@@ -31,6 +32,7 @@ use crate::{
     network,
     observer::{self, Observer},
     pinger::{self, Pinger},
+    reachability::{self, Reachability},
     rpc_info::{self, RpcInfoServer},
     server_info::{self, ServerInfoStore},
     supervisor::{self, Child, ChildSettings, Intensity, Slot, Strategy},
@@ -53,6 +55,8 @@ pub struct Settings {
     pub announcer: announcer::Settings,
     /// Of the pinger.
     pub pinger: pinger::Settings,
+    /// Of the reachability actor.
+    pub reachability: reachability::Settings,
     /// Of the observer; `None` where nobody asks whether we are visible.
     pub observer: Option<observer::Settings>,
 }
@@ -110,6 +114,11 @@ pub fn branch(
         };
         supervisor::actor("pinger", &Slot::new(), patience("pinger"), build)
     };
+    let reachability = {
+        let (settings, handle) = (settings.reachability, handle.clone());
+        let build = move |birth| Reachability::new(settings.clone(), handle.clone(), birth);
+        supervisor::actor("reachability", &Slot::new(), patience("reachability"), build)
+    };
     let observer = settings.observer.map(|settings| {
         let (handle, clock) = (handle.clone(), clock.clone());
         let build = move |birth| {
@@ -120,7 +129,7 @@ pub fn branch(
     });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
     children.extend(backend);
-    children.extend([rpc_info, announcer, pinger]);
+    children.extend([rpc_info, announcer, pinger, reachability]);
     children.extend(observer);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }

@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`allowance`] | how often something may happen |
 //! | [`bare_name`] | handler names without a slash, under stock multistream-select |
 //! | [`dht`] | hivemind's DHT as data: no input, no output, no clock |
 //! | [`messages`] | the protobuf messages |
@@ -13,6 +14,7 @@
 //!
 //! No clock, no file and no actor lives here: time and chance are given in, effects are given back.
 
+pub mod allowance;
 pub mod bare_name;
 pub mod dht;
 pub mod messages;

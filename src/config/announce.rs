@@ -7,6 +7,12 @@ use super::values::duration;
 
 /// A record must outlive two renewals that failed.
 const TTL_PERIODS: u32 = 3;
+/// More often than this, other peers would be kept busy.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
+/// No petald takes a record that expires later.
+const LONGEST_TTL: Duration = Duration::from_secs(24 * 3600);
+/// From here on a node that is gone is listed for so long that clients suffer.
+const LONG_TTL: Duration = Duration::from_secs(3600);
 
 /// `[announce]`
 #[derive(Debug, Clone)]
@@ -30,6 +36,25 @@ impl Announce {
                 format!("{} leaves no margin for a failed renewal", humantime::format_duration(ttl)),
                 format!("expected at least {TTL_PERIODS} periods, here \"{least}\""),
             );
+        }
+        if let Some(period) = period.filter(|period| *period < SHORTEST_PERIOD) {
+            let what = format!("{} would keep other peers busy", humantime::format_duration(period));
+            let least = humantime::format_duration(SHORTEST_PERIOD);
+            section.wrong("period", what, format!("expected at least \"{least}\""));
+        }
+        if let Some(ttl) = ttl.filter(|ttl| *ttl > LONG_TTL) {
+            let said = humantime::format_duration(ttl);
+            let most = humantime::format_duration(LONGEST_TTL);
+            if ttl > LONGEST_TTL {
+                section.wrong(
+                    "ttl",
+                    format!("{said} is more than others take"),
+                    format!("expected at most \"{most}\""),
+                );
+            } else {
+                let what = format!("a node that is killed is still listed for {said}");
+                section.warn("ttl", what, "some minutes are enough where records are renewed in time");
+            }
         }
         Some(Self { period: period?, ttl: ttl? })
     }

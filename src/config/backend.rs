@@ -1,11 +1,9 @@
 //! `[backend]`: the model server whose health `server.state = "auto"` follows, and whose figures are announced.
 
-use std::num::NonZeroU32;
-
 use petald_actors::backend::{HealthSource, MOST_LOOKS, Settings};
 
-use super::section::{Entry, Parsed, Section};
-use super::values::{count, duration, parsed, path};
+use super::section::Section;
+use super::values::{count_up_to, duration, parsed, path};
 
 /// Reads the section; `given` if the operator wrote it.
 pub(super) fn read(mut section: Section<'_>, given: bool) -> Option<Option<Settings>> {
@@ -14,8 +12,8 @@ pub(super) fn read(mut section: Section<'_>, given: bool) -> Option<Option<Setti
     let max_age = section.take("max_age", duration);
     let interval = section.take("interval", duration);
     let timeout = section.take("timeout", duration);
-    let healthy_after = section.take("healthy_after", looks);
-    let unhealthy_after = section.take("unhealthy_after", looks);
+    let healthy_after = section.take("healthy_after", count_up_to(MOST_LOOKS));
+    let unhealthy_after = section.take("unhealthy_after", count_up_to(MOST_LOOKS));
     if let (Some(interval), Some(timeout)) = (interval, timeout)
         && timeout >= interval
     {
@@ -46,13 +44,4 @@ pub(super) fn read(mut section: Section<'_>, given: bool) -> Option<Option<Setti
         healthy_after: healthy_after?,
         unhealthy_after: unhealthy_after?,
     }))
-}
-
-fn looks(entry: &Entry) -> Parsed<NonZeroU32> {
-    let looks = count(entry)?;
-    if looks.get() > MOST_LOOKS {
-        return entry
-            .wrong(format!("{looks} would never come together"), format!("expected 1 to {MOST_LOOKS}"));
-    }
-    Ok(looks)
 }

@@ -20,7 +20,7 @@ const ENVIRONMENT_PREFIX: &str = "PETALD";
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
 /// Where each key was written last, by its path (`network.listen`, `network.listen[0]`).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Places(BTreeMap<String, Origin>);
 
 impl Places {
@@ -35,6 +35,16 @@ impl Places {
             let rest = path.strip_prefix(section);
             *origin != Origin::Defaults && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
+    }
+
+    /// Puts what `other` knows of a key, and of all below it, in the place of what is known here.
+    pub(super) fn copy(&mut self, path: &str, other: &Self) {
+        let below = |known: &str| {
+            known.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.0.retain(|known, _| !below(known));
+        let theirs = other.0.iter().filter(|(known, _)| below(known));
+        self.0.extend(theirs.map(|(known, origin)| (known.clone(), origin.clone())));
     }
 
     fn put(&mut self, path: &str, origin: Origin) {
@@ -85,8 +95,16 @@ pub(super) fn environment(
     (ours, problems)
 }
 
+/// What all layers come to.
+#[derive(Debug, Clone)]
+pub(super) struct Merged {
+    /// A table of sections.
+    pub(super) root: Value,
+    pub(super) places: Places,
+}
+
 /// Merges all layers. `Err` if a document cannot be parsed at all.
-pub(super) fn merge(defaults: &str, layers: &Layers) -> Result<(Value, Places), Vec<Problem>> {
+pub(super) fn merge(defaults: &str, layers: &Layers) -> Result<Merged, Vec<Problem>> {
     let mut places = Places::default();
     let mut builder = ::config::Config::builder();
 
@@ -111,7 +129,7 @@ pub(super) fn merge(defaults: &str, layers: &Layers) -> Result<(Value, Places), 
         places.put_text(key, Origin::Argument);
         builder = builder.set_override(key, text.as_str()).map_err(whole)?;
     }
-    Ok((builder.build().map_err(whole)?.cache, places))
+    Ok(Merged { root: builder.build().map_err(whole)?.cache, places })
 }
 
 fn variable_key(name: &str) -> String {

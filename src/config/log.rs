@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use super::section::{Entry, Parsed, Section};
-use super::values::{Directives, count, directives, path, word};
+use super::values::{Directives, bytes, count, directives, path, word};
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,9 @@ const ROTATION: &[(&str, Rotation)] =
 /// Says that nothing goes to the console.
 const OFF: &str = "off";
 
+/// A file takes an eighth of all bytes, and has room for a day without events.
+const FEWEST_BYTES: u64 = 256 << 10;
+
 /// `[log]`
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
@@ -45,6 +48,8 @@ pub(crate) struct Log {
     pub(crate) rotation: Rotation,
     /// How many files are kept, the current one among them.
     pub(crate) keep: NonZeroU32,
+    /// How many bytes are kept, of all files together.
+    pub(crate) keep_bytes: u64,
     /// What goes to the console, if anything.
     pub(crate) console: Option<Directives>,
 }
@@ -56,6 +61,7 @@ impl Log {
         let level = section.take("level", directives);
         let rotation = section.take("rotation", word(ROTATION));
         let keep = section.take("keep", count);
+        let keep_bytes = section.take("keep_bytes", keep_bytes);
         let console = section.take("console", console);
         Some(Self {
             dir: dir?,
@@ -63,9 +69,19 @@ impl Log {
             level: level?,
             rotation: rotation?,
             keep: keep?,
+            keep_bytes: keep_bytes?,
             console: console?,
         })
     }
+}
+
+fn keep_bytes(entry: &Entry) -> Parsed<u64> {
+    let kept = bytes(entry)?;
+    if kept < FEWEST_BYTES {
+        let least = FEWEST_BYTES >> 10;
+        return entry.wrong("leaves no room for a day's events", format!("expected at least \"{least}KiB\""));
+    }
+    Ok(kept)
 }
 
 fn console(entry: &Entry) -> Parsed<Option<Directives>> {

@@ -1,6 +1,6 @@
 //! The config: four layers, of which later ones win, parsed into types that cannot be wrong.
 //!
-//! 1. built-in defaults (`defaults.toml`),
+//! 1. built-in defaults (`config/reference.toml`, which is the manual too),
 //! 2. a TOML file, or the embedded `config/local.toml` if none is named,
 //! 3. environment variables: `PETALD__NETWORK__LISTEN` is `network.listen`,
 //! 4. `--set network.listen=…` on the command line.
@@ -10,6 +10,7 @@
 //! its key and, where it came from the file, its line. Paths are relative to the working directory.
 
 mod admin;
+mod again;
 mod announce;
 mod backend;
 mod layers;
@@ -29,6 +30,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use admin::{Admin, Debug};
+#[allow(unused_imports, reason = "SIGHUP is what it is for")]
+pub(crate) use again::{Again, reloads};
 pub(crate) use announce::Announce;
 pub(crate) use log::{Format, Log, Rotation};
 pub(crate) use network::{Network, Swarm};
@@ -39,10 +42,12 @@ pub(crate) use serving::{Model, Server, State};
 pub(crate) use supervisor::Supervisor;
 pub(crate) use values::Directives;
 
-use layers::{Document, Layers};
+use layers::{Document, Layers, Merged};
+use problem::Problem;
 use section::Reading;
 
-const DEFAULTS: &str = include_str!("defaults.toml");
+/// The manual: one truth for what an operator reads and what holds.
+const DEFAULTS: &str = include_str!("../../config/reference.toml");
 /// What runs when no file is named: a private swarm on loopback.
 const EMBEDDED: &str = include_str!("../../config/local.toml");
 /// The name of [`EMBEDDED`] in messages.
@@ -67,6 +72,12 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) supervisor: Supervisor,
     pub(crate) debug: Debug,
+    /// What is odd, but may be meant.
+    pub(crate) warnings: Vec<Problem>,
+    /// The `--set` of the command line.
+    arguments: Vec<(String, String)>,
+    /// What it was read from.
+    merged: Merged,
 }
 
 /// `[model]` and `[server]`.
@@ -99,19 +110,29 @@ impl Config {
         let wrong = |problems| ConfigError::Wrong { file: file.map(Path::to_owned), problems };
         let (environment, mut problems) = layers::environment(variables.into_iter());
         let layers = Layers { file: Some(document), environment, arguments: arguments.to_vec() };
-        let (merged, places) = match layers::merge(DEFAULTS, &layers) {
-            Ok(merged) => merged,
+        match layers::merge(DEFAULTS, &layers) {
+            Ok(merged) => Self::of(merged, file, arguments, problems).map_err(wrong),
             Err(more) => {
                 problems.extend(more);
-                return Err(wrong(problems));
+                Err(wrong(problems))
             }
-        };
-        let reading = Reading::new(places);
-        let config = read(&reading, merged, file);
-        problems.extend(reading.into_problems());
+        }
+    }
+
+    /// The config that the merged layers make; or what is wrong with it, after the problems that there are.
+    fn of(
+        merged: Merged,
+        file: Option<&Path>,
+        arguments: &[(String, String)],
+        mut problems: Vec<Problem>,
+    ) -> Result<Self, Vec<Problem>> {
+        let reading = Reading::new(merged.places.clone());
+        let config = read(&reading, merged, file, arguments);
+        let notes = reading.into_notes();
+        problems.extend(notes.problems);
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(wrong(problems)),
+            Some(config) if problems.is_empty() => Ok(Self { warnings: notes.warnings, ..config }),
+            _ => Err(problems),
         }
     }
 
@@ -147,8 +168,13 @@ fn text_of(file: &Path) -> std::io::Result<String> {
 }
 
 /// Reads every section; all of them before any `?`, so that nothing wrong is left unsaid.
-fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Option<Config> {
-    let mut root = reading.root(merged);
+fn read(
+    reading: &Reading,
+    merged: Merged,
+    file: Option<&Path>,
+    arguments: &[(String, String)],
+) -> Option<Config> {
+    let mut root = reading.root(merged.root.clone());
     let node = Node::read(root.section("node"));
     let network = Network::read(root.section("network"));
     let (model, server) = (root.section("model"), root.section("server"));
@@ -181,6 +207,12 @@ fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Opti
             Some(None)
         }
     };
+    if let (Some(announce), Some(observer)) = (&announce, &observer)
+        && observer.interval > announce.ttl
+    {
+        let what = "is longer than announce.ttl: records could lapse and come back unseen";
+        reading.warn("observer.interval", what, "shorten it");
+    }
     if reading.given("backend") && !reading.given("server") {
         reading.wrong("backend", "is there, but there is no [server]", "say what it serves, or leave it out");
     }
@@ -196,5 +228,8 @@ fn read(reading: &Reading, merged: ::config::Value, file: Option<&Path>) -> Opti
         log: log?,
         supervisor: supervisor?,
         debug: debug?,
+        warnings: Vec::new(),
+        arguments: arguments.to_vec(),
+        merged,
     })
 }

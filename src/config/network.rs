@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use petald_actors::network::is_public;
 
 use super::section::Section;
 use super::values::{boolean, count, dialable_address, list, listen_address, path, peer_address, word};
@@ -68,6 +70,16 @@ impl Network {
             let what = format!("{one} is more than network.max_connections ({all}), so it never limits");
             section.wrong("max_connections_per_peer", what, "lower it");
         }
+        let all = |addresses: &Option<Vec<Multiaddr>>| addresses.clone().unwrap_or_default();
+        match private_addresses {
+            Some(false) => refuse_private(&section, &all(&listen), &all(&announce), &all(&initial_peers)),
+            Some(true) if all(&initial_peers).iter().any(is_of_a_public_swarm) => section.warn(
+                "private_addresses",
+                "tells a public swarm addresses that nobody else there can dial",
+                "set it for a swarm in one network only",
+            ),
+            _ => {}
+        }
         Some(Self {
             listen: listen?,
             announce: announce?,
@@ -80,3 +92,48 @@ impl Network {
         })
     }
 }
+
+/// Private addresses where they are neither told nor dialled.
+fn refuse_private(section: &Section<'_>, listen: &[Multiaddr], announce: &[Multiaddr], peers: &[Multiaddr]) {
+    let remedy = "name a public one, or set network.private_addresses = true in a swarm of one network";
+    for (index, address) in announce.iter().enumerate().filter(|(_, address)| !is_public(address)) {
+        section.wrong(
+            &format!("announce[{index}]"),
+            format!("nobody is told of the private {address}"),
+            remedy,
+        );
+    }
+    for (index, address) in peers.iter().enumerate().filter(|(_, address)| !is_public(address)) {
+        section.wrong(
+            &format!("initial_peers[{index}]"),
+            format!("the private {address} is never dialled"),
+            remedy,
+        );
+    }
+    let everywhere = |address: &Multiaddr| {
+        let ip = address.iter().next();
+        matches!(ip, Some(Protocol::Ip4(ip)) if ip.is_unspecified())
+            || matches!(ip, Some(Protocol::Ip6(ip)) if ip.is_unspecified())
+    };
+    if announce.is_empty() && !listen.is_empty() {
+        let unheard = listen.iter().all(|address| !is_public(address) && !everywhere(address));
+        if unheard {
+            let remedy = "name the address that others dial in network.announce";
+            section.warn("listen", "is private, so nobody is told where we are", remedy);
+        }
+    }
+}
+
+/// Whether the address is that of a peer that the whole world dials, as far as it can be told.
+fn is_of_a_public_swarm(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name)) => {
+            let local = LOCAL_DOMAINS.iter().any(|domain| name.ends_with(domain));
+            name.contains('.') && !local
+        }
+        _ => is_public(address),
+    }
+}
+
+/// Domains of names that are known in one network alone (RFC 6762, RFC 8375, RFC 2606, and usage).
+const LOCAL_DOMAINS: &[&str] = &[".local", ".internal", ".lan", ".home.arpa", ".test"];

@@ -4,6 +4,7 @@
 //! A new key is one `take` and one field; a key that nobody takes is an error by itself.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use ::config::{Value, ValueKind};
 
@@ -20,12 +21,31 @@ pub(super) type Parsed<T> = Result<T, Vec<Problem>>;
 #[derive(Debug)]
 pub(super) struct Reading {
     places: Places,
-    problems: RefCell<Vec<Problem>>,
+    notes: RefCell<Notes>,
+}
+
+/// What a reading noted.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Whatever makes it no config.
+    pub(super) problems: Vec<Problem>,
+    /// Whatever is odd, but may be meant.
+    pub(super) warnings: Vec<Problem>,
+    /// Every key that was asked for, with dots; sections are none.
+    pub(super) known: BTreeSet<String>,
+    /// Keys that nobody asked for, and the nearest in their section or, failing that, all that it has.
+    unknown: Vec<(String, Nearest)>,
+}
+
+#[derive(Debug)]
+enum Nearest {
+    Key(String),
+    All(String),
 }
 
 impl Reading {
     pub(super) fn new(places: Places) -> Self {
-        Self { places, problems: RefCell::default() }
+        Self { places, notes: RefCell::default() }
     }
 
     /// The section that holds all others.
@@ -40,22 +60,49 @@ impl Reading {
 
     /// Notes a problem with a key.
     pub(super) fn wrong(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let problem = self.problem(key, what, remedy);
+        self.notes.borrow_mut().problems.push(problem);
+    }
+
+    /// Notes what is odd about a key, but may be meant.
+    pub(super) fn warn(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        let warning = self.problem(key, what, remedy);
+        self.notes.borrow_mut().warnings.push(warning);
+    }
+
+    fn problem(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) -> Problem {
         let section = key.rsplit_once('.').map_or("", |(section, _)| section);
         let written = |key| self.places.get(key).filter(|origin| **origin != Origin::Defaults);
         let origin = written(key).or_else(|| written(section)).cloned();
-        self.problems.borrow_mut().push(Problem {
-            origin,
-            key: key.into(),
-            what: what.into(),
-            remedy: remedy.into(),
-        });
+        Problem { origin, key: key.into(), what: what.into(), remedy: remedy.into() }
     }
 
     /// Everything that was noted, by place.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        problems.sort();
-        problems
+    pub(super) fn into_notes(self) -> Notes {
+        let unknown = std::mem::take(&mut self.notes.borrow_mut().unknown);
+        for (key, nearest) in unknown {
+            let elsewhere = self.notes.borrow().elsewhere(&key);
+            let remedy = match (nearest, elsewhere) {
+                (Nearest::Key(near), _) => format!("did you mean `{near}`?"),
+                (Nearest::All(known), elsewhere) if elsewhere.is_empty() => format!("known here: {known}"),
+                (Nearest::All(_), elsewhere) => format!("did you mean {}?", elsewhere.join(" or ")),
+            };
+            self.wrong(&key, "is not a known key", remedy);
+        }
+        let mut notes = self.notes.into_inner();
+        notes.problems.sort();
+        notes.warnings.sort();
+        notes
+    }
+}
+
+impl Notes {
+    /// Keys of the same name in other sections. What one actor may have every other may too.
+    fn elsewhere(&self, key: &str) -> Vec<String> {
+        let name = |key: &str| key.rsplit_once('.').map(|(_, name)| name.to_owned());
+        let same =
+            self.known.iter().filter(|known| name(known) == name(key) && known.matches('.').count() == 1);
+        same.map(|known| format!("`{known}`")).collect()
     }
 }
 
@@ -88,7 +135,7 @@ impl<'r> Section<'r> {
     pub(super) fn take<T>(&mut self, key: &str, parse: impl FnOnce(&Entry) -> Parsed<T>) -> Option<T> {
         let known = self.optional(key, parse)?;
         if known.is_none() && !self.broken {
-            self.wrong(key, "is missing", "");
+            self.wrong(key, "is missing", format!("write it in [{}]", self.path));
         }
         known
     }
@@ -100,8 +147,9 @@ impl<'r> Section<'r> {
         parse: impl FnOnce(&Entry) -> Parsed<T>,
     ) -> Option<Option<T>> {
         self.known.push(key.to_owned());
-        let Some(value) = self.values.remove(key) else { return Some(None) };
         let path = join(&self.path, key);
+        self.reading.notes.borrow_mut().known.insert(path.clone());
+        let Some(value) = self.values.remove(key) else { return Some(None) };
         let origin = self.reading.places.get(&path).cloned().unwrap_or(Origin::Defaults);
         let items = match &value.kind {
             ValueKind::Array(items) => items.len(),
@@ -115,7 +163,7 @@ impl<'r> Section<'r> {
         match parse(&Entry { path, origin, value, places }) {
             Ok(parsed) => Some(Some(parsed)),
             Err(problems) => {
-                self.reading.problems.borrow_mut().extend(problems);
+                self.reading.notes.borrow_mut().problems.extend(problems);
                 None
             }
         }
@@ -138,6 +186,11 @@ impl<'r> Section<'r> {
         self.reading.wrong(&join(&self.path, key), what, remedy);
     }
 
+    /// Notes what is odd about a key of this section, but may be meant.
+    pub(super) fn warn(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        self.reading.warn(&join(&self.path, key), what, remedy);
+    }
+
     /// Drops the section unread: what stands in it does not matter.
     pub(super) fn forget(mut self) {
         self.values.clear();
@@ -153,11 +206,11 @@ impl<'r> Section<'r> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         for key in self.values.keys() {
-            let remedy = match self.nearest(key) {
-                Some(near) => format!("did you mean `{}`?", join(&self.path, near)),
-                None => format!("known here: {}", self.known.join(", ")),
+            let nearest = match self.nearest(key) {
+                Some(near) => Nearest::Key(join(&self.path, near)),
+                None => Nearest::All(self.known.join(", ")),
             };
-            self.wrong(key, "is not a known key", remedy);
+            self.reading.notes.borrow_mut().unknown.push((join(&self.path, key), nearest));
         }
     }
 }

@@ -5,7 +5,7 @@ use hivemind_proto::records::{BlockRange, DhtPrefix, NonNegative};
 use petald_actors::server_info::messages::Field;
 
 use super::section::{Entry, Parsed, Section};
-use super::values::{count, list, number, parsed, text, unsigned, word};
+use super::values::{count_up_to, list, number, parsed, text, unsigned, word};
 
 /// The most blocks that a model may have; the largest known one has 126. Each is a record of ours.
 const MOST_BLOCKS: u32 = 4096;
@@ -72,10 +72,7 @@ impl Model {
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let dht_prefix = section.take("dht_prefix", parsed);
         let repository = section.optional("repository", text);
-        let num_blocks = section.take("num_blocks", count);
-        if num_blocks.is_some_and(|blocks| blocks.get() > MOST_BLOCKS) {
-            section.wrong("num_blocks", "is too many", format!("expected at most {MOST_BLOCKS}"));
-        }
+        let num_blocks = section.take("num_blocks", count_up_to(MOST_BLOCKS));
         Some(Self { dht_prefix: dht_prefix?, repository: repository?, num_blocks: num_blocks?.get() })
     }
 }

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 10] = [
+const ACTORS: [&str; 12] = [
     "network",
     "dht",
     "bootstrap",
@@ -19,8 +19,10 @@ const ACTORS: [&str; 10] = [
     "rpc_info",
     "announcer",
     "pinger",
+    "reachability",
     "observer",
     "admin",
+    "watchdog",
 ];
 
 /// How one actor is supervised.

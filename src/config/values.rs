@@ -1,6 +1,6 @@
 //! Parsers of single values. Each says what is wrong and what would be right.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -14,6 +14,9 @@ use super::section::{Entry, Parsed};
 
 /// A year; a longer wait is surely a slip of the unit, and far longer ones overflow the clock.
 const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The units of sizes, in bytes.
+const BYTE_UNITS: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Any text but an empty one.
 pub(super) fn text(entry: &Entry) -> Parsed<String> {
@@ -48,12 +51,36 @@ pub(super) fn duration(entry: &Entry) -> Parsed<Duration> {
     }
 }
 
+/// A number of bytes, such as `64KiB`.
+pub(super) fn bytes(entry: &Entry) -> Parsed<u64> {
+    let example = r#"write it with a unit, such as "64KiB" or "256MiB""#;
+    let Ok(text) = entry.text() else {
+        return entry.wrong("is a size without quotes and unit", example);
+    };
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = BYTE_UNITS.iter().find(|(unit, _)| *unit == text[digits.len()..].trim());
+    let bytes =
+        digits.parse::<u64>().ok().zip(unit).and_then(|(number, (_, unit))| number.checked_mul(*unit));
+    match bytes {
+        Some(bytes) => Ok(bytes),
+        None => entry.wrong(format!("{text:?} is not a size"), example),
+    }
+}
+
 /// A whole number of at least 1 that fits.
 pub(super) fn count(entry: &Entry) -> Parsed<NonZeroU32> {
-    let number = entry.integer()?;
-    match u32::try_from(number).ok().and_then(NonZeroU32::new) {
-        Some(count) => Ok(count),
-        None => entry.wrong(format!("{number} is out of range"), format!("expected 1 to {}", u32::MAX)),
+    count_up_to(u32::MAX)(entry)
+}
+
+/// A whole number from 1 to `most`.
+pub(super) fn count_up_to(most: u32) -> impl Fn(&Entry) -> Parsed<NonZeroU32> {
+    move |entry| {
+        let number = entry.integer()?;
+        let count = u32::try_from(number).ok().filter(|count| *count <= most).and_then(NonZeroU32::new);
+        match count {
+            Some(count) => Ok(count),
+            None => entry.wrong(format!("{number} is out of range"), format!("expected 1 to {most}")),
+        }
     }
 }
 
@@ -168,27 +195,50 @@ fn is_host(part: &Protocol<'_>) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Directives(String);
 
+/// Why a text tells no levels, and what would.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; {}", Directives::EXPECTED)]
+pub(crate) struct DirectivesError {
+    what: String,
+}
+
 impl Directives {
+    const EXPECTED: &str =
+        r#"expected a level (error, warn, info, debug, trace) or such as "info,petald_actors=debug""#;
+
     /// The filter. It can only fail if the text was not validated.
     pub(crate) fn filter(&self) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
         EnvFilter::builder().parse(&self.0)
     }
 }
 
-/// Log levels. A bare word must be a level: the filter itself would take a misspelt one for a target.
+impl fmt::Display for Directives {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A bare word must be a level: the filter itself would take a misspelt one for a target.
+impl FromStr for Directives {
+    type Err = DirectivesError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let directives = Self(text.to_owned());
+        let misspelt = text.split(',').map(str::trim).find(|directive| {
+            let bare = !directive.contains(['=', '[', '{']);
+            bare && directive.parse::<tracing::level_filters::LevelFilter>().is_err()
+        });
+        if let Some(word) = misspelt {
+            return Err(DirectivesError { what: format!("{word:?} is not a level") });
+        }
+        match directives.filter() {
+            Ok(_) => Ok(directives),
+            Err(error) => Err(DirectivesError { what: format!("{text:?} is not a filter: {error}") }),
+        }
+    }
+}
+
+/// Log levels.
 pub(super) fn directives(entry: &Entry) -> Parsed<Directives> {
-    let remedy =
-        r#"expected a level (error, warn, info, debug, trace) or such as "info,petald_actors=debug""#;
-    let directives = Directives(text(entry)?);
-    let misspelt = directives.0.split(',').map(str::trim).find(|directive| {
-        let bare = !directive.contains(['=', '[', '{']);
-        bare && directive.parse::<tracing::level_filters::LevelFilter>().is_err()
-    });
-    if let Some(word) = misspelt {
-        return entry.wrong(format!("{word:?} is not a level"), remedy);
-    }
-    match directives.filter() {
-        Ok(_) => Ok(directives),
-        Err(error) => entry.wrong(format!("{:?} is not a filter: {error}", directives.0), remedy),
-    }
+    text(entry)?.parse().or_else(|error: DirectivesError| entry.wrong(error.what, Directives::EXPECTED))
 }

@@ -3,8 +3,8 @@
     python3 tests/peers/setup.py
 
 makes `.peers/hivemind`, a virtual environment with hivemind 1.1.12 (the Python DHT and, inside its wheel, the Go
-daemon p2pd), and `.peers/petals`, one with the record types of petals 2.2.0.post1 on the same hivemind. The last
-line on stdout is JSON: where the two interpreters and p2pd are. Progress goes to stderr.
+daemon p2pd) and pytest, and `.peers/petals`, one with the record types of petals 2.2.0.post1 on the same hivemind.
+The last line on stdout is JSON: where the two interpreters and p2pd are. Progress goes to stderr.
 
 Only Python's standard library is needed to run it. It is idempotent: a stamp holds a digest of what was asked for.
 It may be started by several test binaries at once: one works, the others wait.
@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / ".peers"
+PEERS = (ROOT / ".peers").resolve()  # a link shares them between working trees
 
 OLDEST, NEWEST = (3, 9), (3, 13)  # the Python versions that every wheel below exists for
 
@@ -64,6 +64,11 @@ pydantic-core==2.33.2
 annotated-types==0.7.0
 typing-inspection==0.4.1
 typing_extensions==4.14.1
+pytest==8.3.5
+pluggy==1.5.0
+iniconfig==2.1.0
+exceptiongroup==1.2.2; python_version < "3.11"
+tomli==2.2.1; python_version < "3.11"
 """
 
 # petals' own modules need the pydantic of their day (1.10.17 is the first that hivemind 1.1.12 accepts as well);
@@ -76,7 +81,7 @@ typing_extensions==4.14.1
 
 TORCH = "torch==2.6.0"  # where neither the interpreter nor apt has one
 
-HIVEMIND_CHECK = "import hivemind.dht, hivemind.p2p; assert hivemind.__version__ == '1.1.12', hivemind.__version__"
+HIVEMIND_CHECK = "import hivemind.dht, hivemind.p2p, pytest; assert hivemind.__version__ == '1.1.12', hivemind.__version__"
 PETALS_CHECK = "import petals_modules; petals_modules.load()"
 
 

@@ -13,8 +13,19 @@ use crate::support::{
     swarm::{RpcInfo, Swarm},
 };
 
-const ACTORS: [&str; 9] =
-    ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer", "pinger", "observer", "admin"];
+const ACTORS: [&str; 11] = [
+    "network",
+    "dht",
+    "bootstrap",
+    "server_info",
+    "rpc_info",
+    "announcer",
+    "pinger",
+    "reachability",
+    "observer",
+    "admin",
+    "watchdog",
+];
 /// A restart takes half a second, a renewal two; a stranger's p2pd may still hold an old address.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 

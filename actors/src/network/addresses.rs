@@ -39,6 +39,11 @@ impl Scope {
     }
 }
 
+/// Whether a node that keeps to public addresses tells and dials this one. A name counts until it is resolved.
+pub fn is_public(address: &Multiaddr) -> bool {
+    Scope::Public.allows(address)
+}
+
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, ..] = ip.octets();
     // 100.64.0.0/10 is what carriers give their customers behind NAT (RFC 6598).

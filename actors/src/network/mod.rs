@@ -13,11 +13,13 @@
 //! routed host).
 
 mod addresses;
+mod dial_failure;
 mod dialer;
 mod driver;
 mod handle;
 mod listening;
 mod messages;
+mod passage;
 mod swarm;
 #[cfg(test)]
 mod tests;
@@ -33,8 +35,10 @@ use tokio::{sync::watch, task::AbortHandle};
 use crate::supervisor::{Birth, Drain, Probe, ProbeReport};
 use driver::{Driver, Pulse};
 
+pub use addresses::is_public;
 pub use handle::{Commands, Handle};
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
+pub use passage::{Departures, Passage};
 pub use visitor::Visitor;
 
 /// A driver that has not shown itself for this long hangs. It shows itself every second.

@@ -14,7 +14,6 @@ mod evidence;
 mod expedition;
 mod judgement;
 pub mod messages;
-mod passage;
 mod report;
 mod search;
 #[cfg(test)]
@@ -48,8 +47,6 @@ use crate::{
     server_info::{Offer, ServerInfoStore, Snapshots, messages::Subscribe},
     supervisor::{Backoff, Birth, Drain, Probe, ProbeReport},
 };
-
-pub use passage::{Departures, Passage};
 
 /// When the first look begins: an announcement to a swarm that is there takes a second.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -89,7 +86,7 @@ pub struct Settings {
     /// Between two looks while we are not; no pause is longer than the interval.
     pub retry: Backoff,
     /// How a stranger comes into the network.
-    pub departures: Departures,
+    pub departures: network::Departures,
     /// Where the stranger's work runs.
     pub pool: tokio::runtime::Handle,
     /// Where the last word is kept, across restarts.

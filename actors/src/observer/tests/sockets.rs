@@ -14,7 +14,7 @@ use crate::{
         Dht,
         messages::{Lookup, Membership, Ping, Store},
     },
-    network::{Limits, Visitor},
+    network::{Departures, Limits, Visitor},
     observer::messages::Through,
     rpc_info::{self, RpcInfoServer},
     server_info::{self, tests::offer},

@@ -18,6 +18,7 @@ use crate::{
         messages::Store,
         tests::{Member, member, swarm_of, virtual_clock},
     },
+    network::{Departures, Passage},
     observer::messages::Through,
     rpc_info::{self, RpcInfoServer},
     server_info::{

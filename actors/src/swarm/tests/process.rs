@@ -18,7 +18,7 @@ use crate::{
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::SharedClock,
-    pinger, rpc_info,
+    network, pinger, reachability, rpc_info,
     server_info::{self, Offer, tests::offer},
     simulated::{Link, SimulatedNetwork},
     supervisor::{
@@ -32,8 +32,8 @@ pub(super) const PERIOD: Duration = Duration::from_secs(120);
 pub(super) const TTL: Duration = Duration::from_secs(600);
 
 /// The actors of the branch, from top to bottom.
-pub(super) const ACTORS: [&str; 7] =
-    ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer", "pinger"];
+pub(super) const ACTORS: [&str; 8] =
+    ["network", "dht", "bootstrap", "server_info", "rpc_info", "announcer", "pinger", "reachability"];
 
 /// One life of the node. Dropping it is `kill -9`.
 pub(super) struct Process {
@@ -50,6 +50,12 @@ pub(super) fn served() -> Offer {
     let mut offer = offer();
     offer.server.state = ServerState::Online;
     offer
+}
+
+/// Nobody asks about others here.
+fn nobody() -> network::Departures {
+    let error = || network::NetworkError::Identity("no strangers".into());
+    network::Departures::by(move || Box::pin(async move { Err(error()) }))
 }
 
 impl Process {
@@ -96,6 +102,7 @@ impl Process {
                 seed,
             },
             pinger: pinger::Settings { own_peer: peer, period: PERIOD, seed },
+            reachability: reachability::Settings { departures: nobody() },
             observer: None,
         };
         // Once in a while is enough to see how much the actors hold.

@@ -1,11 +1,11 @@
-//! The stranger's way into the network: an identity that nobody knows, and connections that are nobody else's.
+//! A stranger's way into the network: an identity that nobody knows, and connections that are nobody else's.
 
 use std::{any::Any, fmt, rc::Rc};
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use libp2p::identity::Keypair;
 
-use crate::network::{self, Handle, Limits, NetworkError, Visitor};
+use super::{Handle, Limits, NetworkError, Settings, Visitor};
 
 /// Connections of one stranger: the search calls a peer of each at most, eight at once.
 const CONNECTIONS: u32 = 600;
@@ -21,7 +21,7 @@ pub struct Passage {
     pub guard: Box<dyn Any>,
 }
 
-/// Makes a passage for each look.
+/// Makes a passage whenever somebody has to be met as by a stranger.
 #[derive(Clone)]
 pub struct Departures(Rc<dyn Fn() -> LocalBoxFuture<'static, Result<Passage, NetworkError>>>);
 
@@ -32,7 +32,7 @@ impl Departures {
     }
 
     /// Passages through swarms of their own, like the one of `settings` but for the identity and what it listens to.
-    pub fn like(settings: network::Settings) -> Self {
+    pub fn like(settings: Settings) -> Self {
         Self::by(move || {
             let limits = Limits {
                 established_per_peer: 2,
@@ -41,7 +41,7 @@ impl Departures {
                 pending: PENDING,
                 ..settings.limits.clone()
             };
-            let settings = network::Settings {
+            let settings = Settings {
                 keypair: Keypair::generate_ed25519(),
                 listen: Vec::new(),
                 announce: Vec::new(),
@@ -56,7 +56,8 @@ impl Departures {
         })
     }
 
-    pub(super) fn depart(&self) -> LocalBoxFuture<'static, Result<Passage, NetworkError>> {
+    /// A passage of its own.
+    pub fn depart(&self) -> LocalBoxFuture<'static, Result<Passage, NetworkError>> {
         (self.0)()
     }
 }

@@ -1,4 +1,4 @@
-//! Layers, types, and what a wrong config is told.
+//! Layers, types, and what a wrong config is told: `bad.toml` is the whole table.
 
 use std::time::Duration;
 
@@ -7,6 +7,10 @@ use petald_actors::server_info::messages::Field;
 use petald_actors::supervisor::ChildSettings;
 
 use super::*;
+
+mod again;
+mod bad;
+mod reference;
 
 /// Loads a file with this text, environment and `--set`.
 fn load(text: &str, variables: &[(&str, &str)], arguments: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -195,133 +199,6 @@ version = "kwaai-1.0"
         assert!(complaint.starts_with(expected), "{complaint:?} instead of {expected:?}");
     }
     assert_eq!(complaints.len(), expected.len(), "{complaints:#?}");
-}
-
-#[test]
-fn one_wrong_value_is_one_complaint() {
-    let server = format!("{MODEL}[server]\nblocks = \"0:8\"\n");
-    for (text, expected) in [
-        ("", "network.initial_peers: is empty, so there is no swarm to join"),
-        ("[network]\nswarm = \"jion\"", "2: network.swarm: \"jion\" is not known here; expected \"join\" or"),
-        ("[network]\nswarm = \"seed\"\nlisten = []", "3: network.listen: is empty"),
-        ("[network]\nswarm = \"seed\"\nlisten = \"/ip4/1.2.3.4/tcp/1\"", "3: network.listen: is the text"),
-        (
-            "[network]\nswarm = \"seed\"\nannounce = [\"/ip4/0.0.0.0/tcp/1\"]",
-            "3: network.announce[0]: nobody",
-        ),
-        (
-            "[network]\nswarm = \"seed\"\nlisten = [\"/ip4/1.2.3.4/tcp/1\", \"/ip4/1.2.3.4/tcp/1\"]",
-            "3: network.listen[1]: is there twice",
-        ),
-        (
-            "[network]\nswarm = \"seed\"\nmax_connections = 2\nmax_connections_per_peer = 3",
-            "4: network.max_connections_per_peer: 3 is more than",
-        ),
-        ("network = 3", "1: network: is the number 3; expected a table of keys"),
-        (
-            "[netwrok]\nswarm = \"seed\"\n[network]\nswarm = \"seed\"",
-            "1: netwrok: is not a known key; did you mean `n",
-        ),
-        (&format!("{SEED}[announce]\nttl = \"179s\""), "4: announce.ttl: 2m 59s leaves no margin"),
-        (
-            &format!("{SEED}[announce]\nperiod = \"5 parsecs\""),
-            "4: announce.period: \"5 parsecs\" is not a dur",
-        ),
-        (&format!("{SEED}[announce]\nperiod = \"0s\""), "4: announce.period: is no time at all"),
-        (&format!("{SEED}[announce]\nttl = \"3years\""), "4: announce.ttl: is more than a year"),
-        (
-            &format!("{SEED}[observer]\ninterval = \"900ms\""),
-            "4: observer.interval: 900ms would keep other peers busy; expected at least \"1s\"",
-        ),
-        (&format!("{SEED}[log]\nlevel = \"inof\""), "4: log.level: \"inof\" is not a level"),
-        (
-            &format!("{SEED}[log]\nconsole = \"petald=lots\""),
-            "4: log.console: \"petald=lots\" is not a filter",
-        ),
-        (&format!("{SEED}[log]\nkeep = 0"), "4: log.keep: 0 is out of range"),
-        (&format!("{SEED}[log]\nrotation = 1"), "4: log.rotation: is the number 1; expected a string"),
-        (&format!("{SEED}[admin]\nlisten = \"unix:\""), "4: admin.listen: names no socket"),
-        (
-            &format!("{SEED}[admin]\nlisten = \"localhost\""),
-            "4: admin.listen: \"localhost\" is not an address",
-        ),
-        (
-            &format!("{SEED}[debug]\ncrash_endpoint = 1"),
-            "4: debug.crash_endpoint: is the number 1; expected true",
-        ),
-        (
-            &format!("{SEED}[supervisor.dth]\n"),
-            "3: supervisor.dth: is not a known key; did you mean `supervisor.dht",
-        ),
-        (
-            &format!("{SEED}[supervisor.dht]\nbackoff_min = \"1s\""),
-            "4: supervisor.dht.backoff_min: keeps a crashed",
-        ),
-        (
-            &format!("{SEED}[supervisor.dht]\nbackoff_max = \"1ms\""),
-            "4: supervisor.dht.backoff_max: is below",
-        ),
-        (
-            &format!("{SEED}[supervisor.dht]\nbackoff_max = \"1m\""),
-            "4: supervisor.dht.backoff_max: the supervisor",
-        ),
-        (&format!("{SEED}[supervisor]\nbackoff_max = \"1m\""), "4: supervisor.backoff_max: the supervisor"),
-        (&format!("{SEED}[supervisor]\nprobe_period = \"1\""), "4: supervisor.probe_period: \"1\" is not a"),
-        (&format!("{SEED}[server]\nblocks = \"0:1\""), "model: is missing, but there is a [server]"),
-        (MODEL, "server: is missing, but there is a [model]"),
-        (&format!("{MODEL}[server]\n"), "6: server.blocks: is missing"),
-        (
-            &format!("{MODEL}[server]\nblocks = \"0:9\""),
-            "7: server.blocks: \"0:9\" reaches beyond the model's 8",
-        ),
-        (&format!("{server}state = \"offline\""), "8: server.state: \"offline\" is not known here"),
-        (
-            &format!("{server}throughput = \"1.0\""),
-            "8: server.throughput: is the text \"1.0\"; expected a number",
-        ),
-        (&format!("{server}forward_rps = -1.0"), "8: server.forward_rps: -1 is not a finite"),
-        (&format!("{server}cache_tokens_left = -1"), "8: server.cache_tokens_left: -1 is below 0"),
-        (&format!("{server}adapters = [1]"), "8: server.adapters[0]: is the number 1"),
-        (&format!("{SEED}[backend]\nhealth_file = \"a\""), "3: backend: is there, but there is no [server]"),
-        (&format!("{server}[backend]"), "8: backend.health_url: is missing, and health_file too"),
-        (
-            &format!("{server}[backend]\ninterval = \"5s\""),
-            "8: backend.health_url: is missing, and health_file",
-        ),
-        (
-            &format!("{server}[backend]\nhealth_file = \"a\"\nhealth_url = \"http://a/\""),
-            "9: backend.health_file: is there beside health_url; expected one of them",
-        ),
-        (
-            &format!("{server}[backend]\nhealth_url = \"https://a/\""),
-            "9: backend.health_url: \"https://a/\" is not http://",
-        ),
-        (
-            &format!("{server}[backend]\nhealth_url = \"http://a/\"\nmax_age = \"30s\""),
-            "10: backend.max_age: means nothing to a health_url; leave it out",
-        ),
-        (
-            &format!("{server}[backend]\nhealth_file = \"a\"\ntimeout = \"10s\""),
-            "10: backend.timeout: 10s is not shorter than interval",
-        ),
-        (
-            &format!("{server}[backend]\nhealth_file = \"a\"\nunhealthy_after = 101"),
-            "10: backend.unhealthy_after: 101 would never come together; expected 1 to 100",
-        ),
-        (
-            &format!("{server}[backend]\nhealth_file = \"a\"\nhealthy_after = 0"),
-            "10: backend.healthy_after: 0 is out of range",
-        ),
-        (
-            &format!("{server}[backend]\nhealth = \"a\"\nhealth_file = \"a\""),
-            "9: backend.health: is not a known key",
-        ),
-        (&format!("{server}torch_dtype = \"\""), "8: server.torch_dtype: is empty"),
-    ] {
-        let complaints = complaints(text, &[], &[]);
-        assert_eq!(complaints.len(), 1, "{text}\n{complaints:#?}");
-        assert!(complaints[0].starts_with(expected), "{text}\n{complaints:#?}\ninstead of {expected}");
-    }
 }
 
 #[test]
