@@ -96,6 +96,7 @@ impl Stranger {
             client_mode: true,
             storage: dht::storage::Limits::default(),
             cache: dht::storage::Limits::of_cache(),
+            caching: dht::Caching::off(),
             seed,
         };
         let node = Node::new(settings, network.local_peer_id(), clock.now());

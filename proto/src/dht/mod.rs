@@ -13,6 +13,7 @@
 //! | [`replication`] | storing many records at the nodes nearest to them |
 //! | [`node`] | all of it together, driven from outside |
 
+mod answer;
 mod blacklist;
 pub mod dictionary;
 pub mod id;
@@ -31,7 +32,9 @@ pub mod wire;
 pub use id::DhtId;
 pub use item::{Dictionary, Item};
 pub use lookup::{Found, FreshValue};
-pub use node::{CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId};
+pub use node::{
+    Caching, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId,
+};
 pub use refusal::{Refusal, Refusals};
 pub use replication::{REPLICAS, Record, RecordOutcome, StoreReport};
 pub use routing::{Contact, RoutingTable};

@@ -78,7 +78,14 @@ impl Process {
         };
         let settings = Settings {
             dht: crate::dht::Settings {
-                node: dht::Settings { id, client_mode: false, storage, cache, seed },
+                node: dht::Settings {
+                    id,
+                    client_mode: false,
+                    storage,
+                    cache,
+                    caching: dht::Caching::default(),
+                    seed,
+                },
                 call_deadline: Duration::from_secs(3),
             },
             bootstrap: bootstrap::Settings {

@@ -1,7 +1,9 @@
 //! Nodes that call each other inside one thread, in virtual time.
 
+mod caching;
 mod handover;
 mod swarm;
+mod traversal;
 
 use rand::RngExt;
 

@@ -55,6 +55,7 @@ impl Swarm {
             client_mode,
             storage: storage::Limits::default(),
             cache: storage::Limits::of_cache(),
+            caching: Caching::default(),
             seed,
         };
         self.nodes.insert(peer, Node::new(settings, peer, self.now));
@@ -71,6 +72,11 @@ impl Swarm {
         let task = start(self.nodes.get_mut(&peer).unwrap());
         self.settle();
         self.done.remove(&(peer, task)).expect("every task ends")
+    }
+
+    /// What came of a task that has ended.
+    pub(super) fn take(&mut self, peer: PeerId, task: TaskId) -> Option<Outcome> {
+        self.done.remove(&(peer, task))
     }
 
     pub(super) fn store(&mut self, peer: PeerId, records: Vec<Record>) -> StoreReport {
