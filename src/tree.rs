@@ -174,7 +174,8 @@ fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
         id: foundation.node_id,
         client_mode: false,
         storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::of_cache(),
+        caching: dht::Caching::default(),
         seed: rand::random(),
     };
     petald_actors::dht::Settings { node, call_deadline: DHT_CALL_DEADLINE }
