@@ -2,6 +2,7 @@
 
 use hivemind_proto::dht::DhtId;
 use hivemind_proto::time::{Clock, DhtTime};
+use libp2p::Multiaddr;
 use petald_actors::clock::SystemClock;
 
 use crate::config::Config;
@@ -21,6 +22,8 @@ pub(crate) struct Foundation {
     pub(crate) node_id: DhtId,
     /// The pool of threads, for what must not wait for the actors' arbiter: the swarm above all.
     pub(crate) pool: tokio::runtime::Handle,
+    /// Where another process had our key when we started, if one was found.
+    pub(crate) double: Option<Multiaddr>,
     /// Held until the end.
     pub(crate) data_dir: DataDir,
     /// When the process began, by the local clock.
@@ -50,7 +53,7 @@ impl Foundation {
         }
         let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, data_dir, started, managed, logging })
+        Ok(Self { config, identity, node_id, pool, double: None, data_dir, started, managed, logging })
     }
 
     /// The log, for whoever changes its levels or counts what it lost.
