@@ -60,7 +60,14 @@ impl Neighbour {
         let handle = network.join(peer);
         let (questions, asked) = mpsc::unbounded_channel();
         let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::default());
-        let settings = dht::Settings { id, client_mode, storage, cache, seed: id.as_bytes()[0].into() };
+        let settings = dht::Settings {
+            id,
+            client_mode,
+            storage,
+            cache,
+            signatures: false,
+            seed: id.as_bytes()[0].into(),
+        };
         let names = [PING_HANDLER, STORE_HANDLER, FIND_HANDLER].map(|name| HandlerName::new(name).unwrap());
         let life = Life {
             mailbox: handle.registry().serve(&names, INBOUND),

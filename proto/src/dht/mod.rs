@@ -8,6 +8,7 @@
 //! | [`subkey`], [`dictionary`] | keys within keys, and their wire form |
 //! | [`storage`] | what a node holds for others |
 //! | [`routing`] | who else is there |
+//! | [`validators`] | what makes a record acceptable beyond its form |
 //! | [`wire`] | the three calls |
 //! | [`lookup`] | searches towards many keys at once |
 //! | [`replication`] | storing many records at the nodes nearest to them |
@@ -15,6 +16,7 @@
 
 mod blacklist;
 pub mod dictionary;
+mod hearsay;
 pub mod id;
 pub mod lookup;
 pub mod node;
@@ -24,6 +26,7 @@ pub mod routing;
 mod search;
 pub mod storage;
 pub mod subkey;
+pub mod validators;
 mod value;
 pub mod wire;
 

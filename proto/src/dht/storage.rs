@@ -201,6 +201,16 @@ impl Storage {
         Ok(())
     }
 
+    /// Drops one entry of a dictionary.
+    pub(super) fn withdraw(&mut self, key: &DhtId, subkey: &Subkey) {
+        if let Some(Held::Dictionary(dictionary)) = self.held.get(key)
+            && let Some(item) = dictionary.get(subkey)
+        {
+            let expiration = item.expiration;
+            self.forget(*key, Some(subkey.clone()), expiration);
+        }
+    }
+
     /// Drops what has expired before `now`, in time proportional to what is dropped.
     pub fn evict(&mut self, now: DhtTime) {
         while let Some((expiration, ..)) = self.expirations.first()

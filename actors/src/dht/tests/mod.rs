@@ -40,6 +40,7 @@ pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedCl
         client_mode: false,
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::default(),
+        signatures: false,
         seed,
     };
     let settings = Settings { node, call_deadline: Duration::from_secs(3) };

@@ -78,7 +78,7 @@ impl Process {
         };
         let settings = Settings {
             dht: crate::dht::Settings {
-                node: dht::Settings { id, client_mode: false, storage, cache, seed },
+                node: dht::Settings { id, client_mode: false, storage, cache, signatures: false, seed },
                 call_deadline: Duration::from_secs(3),
             },
             bootstrap: bootstrap::Settings {

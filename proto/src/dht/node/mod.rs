@@ -6,6 +6,7 @@
 //! tasks are kept here.
 
 mod answers;
+mod hold;
 mod serve;
 mod tasks;
 
@@ -21,8 +22,10 @@ use serde::Serialize;
 use super::{
     DhtId, Found, Refusals, Request, Response, RoutingTable, Storage, StoreReport,
     blacklist::Blacklist,
+    hearsay::Hearsay,
     routing::{Contact, Heard},
     storage,
+    validators::SignatureValidator,
 };
 use crate::time::DhtTime;
 
@@ -47,6 +50,8 @@ pub struct Settings {
     pub storage: storage::Limits,
     /// Bounds of what others ask it to cache.
     pub cache: storage::Limits,
+    /// Whether records with an owner are accepted only with the owner's signature.
+    pub signatures: bool,
     /// Seed of its choices.
     pub seed: u64,
 }
@@ -153,6 +158,8 @@ pub struct Counters {
     pub rows_stored: u64,
     /// Rows of stores that were refused, by cause.
     pub rows_refused: Refusals,
+    /// Values that peers returned in lookups and that were left out because of their signatures.
+    pub found_unsigned: u64,
     /// Calls that brought an answer.
     pub calls_answered: u64,
     /// Calls that did not.
@@ -168,6 +175,8 @@ pub struct Node {
     table: RoutingTable,
     storage: Storage,
     cache: Storage,
+    validator: Option<SignatureValidator>,
+    hearsay: Hearsay,
     blacklist: Blacklist,
     rng: SmallRng,
     calls: HashMap<CallId, Call>,
@@ -188,6 +197,8 @@ impl Node {
             table: RoutingTable::new(settings.id, now),
             storage: Storage::new(settings.storage),
             cache: Storage::new(settings.cache),
+            validator: settings.signatures.then(|| SignatureValidator::new(now)),
+            hearsay: Hearsay::new(now),
             blacklist: Blacklist::default(),
             rng: SmallRng::seed_from_u64(settings.seed),
             calls: HashMap::new(),
@@ -209,6 +220,7 @@ impl Node {
     pub fn tick(&mut self, now: DhtTime) {
         self.storage.evict(now);
         self.cache.evict(now);
+        self.hearsay.tick(now);
         self.end_overdue_tasks(now);
         if now >= self.next_refresh {
             self.next_refresh = now + REFRESH_PERIOD;
@@ -223,6 +235,7 @@ impl Node {
         self.blacklist = Blacklist::default();
         self.storage.drop_beyond_horizon(now);
         self.cache.drop_beyond_horizon(now);
+        self.hearsay.time_leapt(now);
         self.next_refresh = self.next_refresh.min(now + REFRESH_PERIOD);
         for task in self.tasks.values_mut() {
             task.deadline = now + TASK_DEADLINE;

@@ -2,12 +2,9 @@
 
 use libp2p::PeerId;
 
-use super::{Counters, Effect, InboundId, MAX_CALL_BACKS, Node, Purpose};
+use super::{Effect, InboundId, MAX_CALL_BACKS, Node, Purpose};
 use crate::{
-    dht::{
-        DhtId, FindResult, FoundValue, Held, Refusal, Request, Response, Row, Storage, Tag, dictionary,
-        routing::BUCKET_SIZE, value,
-    },
+    dht::{DhtId, Dictionary, FindResult, FoundValue, Held, Request, Response, routing::BUCKET_SIZE},
     time::DhtTime,
 };
 
@@ -26,7 +23,7 @@ impl Node {
             }
             Request::Store { rows, .. } => {
                 self.counters.stores_served += 1;
-                let stored = rows.into_iter().map(|row| self.hold(row, now)).collect();
+                let stored = rows.iter().map(|row| self.hold(row, caller, now)).collect();
                 Response::Store { sender: self.sender(), stored }
             }
             Request::Find { keys, .. } => {
@@ -59,18 +56,19 @@ impl Node {
         Response::Ping { sender: self.sender(), time: Some(now), available }
     }
 
-    fn hold(&mut self, row: Row, now: DhtTime) -> bool {
-        let storage = if row.in_cache { &mut self.cache } else { &mut self.storage };
-        hold(storage, &mut self.counters, &row, now)
-    }
-
     fn find(&mut self, key: &DhtId, asker: Option<&DhtId>, now: DhtTime) -> FindResult {
         let neighbours = self.table.nearest(key, BUCKET_SIZE, asker);
         let (stored, cached) = (self.storage.get(key, now), self.cache.get(key, now));
         let freshest = match (stored, cached) {
-            (Some(stored), Some(cached)) if cached.expiration() > stored.expiration() => Some(cached),
-            (Some(stored), _) => Some(stored),
-            (None, cached) => cached,
+            // Either alone would hide what the other holds.
+            (Some(Held::Dictionary(stored)), Some(Held::Dictionary(cached))) => {
+                let mut both: Dictionary = stored.clone();
+                cached.iter().for_each(|(subkey, item)| both.merge(subkey.clone(), item.clone()));
+                Some(Held::Dictionary(both))
+            }
+            (Some(stored), Some(cached)) if cached.expiration() > stored.expiration() => Some(cached.clone()),
+            (Some(held), _) | (None, Some(held)) => Some(held.clone()),
+            (None, None) => None,
         };
         let value = freshest.and_then(|held| {
             let expiration = held.expiration()?.as_unix();
@@ -80,50 +78,5 @@ impl Node {
             })
         });
         FindResult { value, neighbours }
-    }
-}
-
-/// Stores a row, and counts what became of it. A whole dictionary is held if every subkey of it is.
-pub(super) fn hold(storage: &mut Storage, counters: &mut Counters, row: &Row, now: DhtTime) -> bool {
-    let mut count = |outcome: Result<(), Refusal>| {
-        match outcome {
-            Ok(()) => counters.rows_stored += 1,
-            Err(refusal) => counters.rows_refused.count(refusal),
-        }
-        outcome.is_ok()
-    };
-    let (Some(key), Ok(tag)) = (DhtId::from_bytes(&row.key), Tag::decode(&row.tag)) else {
-        return count(Err(Refusal::Malformed));
-    };
-    if tag == Tag::Dictionary {
-        let Ok(items) = dictionary::decode(&row.value, storage.max_subkeys()) else {
-            return count(Err(Refusal::Malformed));
-        };
-        let mut every = true;
-        for item in items {
-            every &=
-                count(hold_value(storage, key, Tag::Subkey(item.subkey), item.value, item.expiration, now));
-        }
-        return every;
-    }
-    count(hold_value(storage, key, tag, &row.value, row.expiration, now))
-}
-
-fn hold_value(
-    storage: &mut Storage,
-    key: DhtId,
-    tag: Tag,
-    bytes: &[u8],
-    expiration: f64,
-    now: DhtTime,
-) -> Result<(), Refusal> {
-    let expiration = DhtTime::from_unix(expiration).ok_or(Refusal::NotFinite)?;
-    if !value::is_readable(bytes) {
-        return Err(Refusal::Malformed);
-    }
-    match tag {
-        Tag::Plain => storage.store(key, bytes, expiration, now),
-        Tag::Subkey(subkey) => storage.store_subkey(key, subkey, bytes, expiration, now),
-        Tag::Dictionary => Err(Refusal::Malformed),
     }
 }

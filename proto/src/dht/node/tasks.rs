@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use libp2p::PeerId;
 
-use super::{CallFailure, Effect, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, serve};
+use super::{CallFailure, Effect, Node, Outcome, Purpose, TASK_DEADLINE, TaskId};
 use crate::{
     dht::{
         Contact, DhtId, FreshValue, Held, Record, Request, Row, lookup::Lookup, replication::Replication,
@@ -121,8 +121,8 @@ impl Node {
                 lookup.is_over()
             }
             Work::Replicate(replication) => {
-                let (storage, counters) = (&mut self.storage, &mut self.counters);
-                replication.plan(|record| serve::hold(storage, counters, &Row::from(record), now));
+                let own_peer = self.own_peer;
+                replication.plan(|record| self.hold(&Row::from(record), own_peer, now));
                 while let Some((peer, indexes)) = replication.next_call() {
                     let rows = replication.rows(&indexes);
                     self.call(

@@ -1,5 +1,7 @@
 //! Nodes that call each other inside one thread, in virtual time.
 
+mod hearsay;
+mod signatures;
 mod swarm;
 
 use rand::RngExt;

@@ -45,6 +45,7 @@ impl Swarm {
             client_mode,
             storage: storage::Limits::default(),
             cache: storage::Limits::default(),
+            signatures: false,
             seed,
         };
         self.nodes.insert(peer, Node::new(settings, peer, self.now));
