@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use libp2p::Multiaddr;
+
+use crate::probe::Target;
 
 /// Ends every help text.
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for `run`: drained after SIGTERM or SIGINT
   64  wrong usage
-  69  `check` found something that does not work
+  69  `check` or `probe` found something that does not work
   70  the root supervisor gave up
   74  a file or a socket could not be used
   75  another petald holds the data folder
@@ -19,6 +22,12 @@ const LAYERS: &str = "\
 Config layers, later ones win: built-in defaults, the TOML file, environment
 variables (PETALD__NETWORK__LISTEN is network.listen), --set. In the last two a
 string needs no quotes, and an array is written in TOML or with commas.";
+
+const PROBE: &str = "\
+An address is dialled as it is. A PEER_ID alone is found through the initial peers of
+--config, or through every --peer. The layers are find or dns, dial and noise; then
+identify, kad, dht_ping, call_back, rpc_info and records. The exit code is 0 if all of
+them answered.";
 
 /// Keeps a Petals node visible in its swarm
 #[derive(Debug, Parser)]
@@ -33,7 +42,7 @@ pub(crate) enum Command {
     /// Run the node until SIGTERM or SIGINT drains it
     #[command(after_help = LAYERS)]
     Run(ConfigArgs),
-    /// Tell every config error at once; then try data folder, ports and bootstraps
+    /// Tell every config error at once; then try data folder, disk, ports, descriptors, bootstraps and clock
     #[command(after_help = LAYERS)]
     Check {
         #[command(flatten)]
@@ -42,9 +51,38 @@ pub(crate) enum Command {
         #[arg(long)]
         offline: bool,
     },
-    /// Create, show or import the key that the swarm knows the node by
+    /// Look at one peer from outside, layer by layer, and name the layer that fails
+    #[command(after_help = PROBE)]
+    Probe {
+        /// The peer: its id, or an address that ends with it
+        #[arg(value_name = "PEER_ID|ADDR")]
+        target: Target,
+        /// A peer of the swarm, with its id, through which PEER_ID is found; may be given several times
+        #[arg(long = "peer", value_name = "ADDR")]
+        peers: Vec<Multiaddr>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Create, show, import or export the key that the swarm knows the node by
     #[command(subcommand)]
     Identity(IdentityCommand),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a manual page, or write all of them into a folder
+    Man {
+        /// Which page, such as petald or petald-run
+        #[arg(default_value = "petald")]
+        page: String,
+        /// Write all pages into this folder
+        #[arg(long, value_name = "FOLDER", conflicts_with = "page")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +94,13 @@ pub(crate) enum IdentityCommand {
     /// Import a key of hivemind (RSA) or p2pd; one that is there is never overwritten
     Import {
         /// The file to copy the key from
+        file: PathBuf,
+        #[command(flatten)]
+        at: IdentityArgs,
+    },
+    /// Copy the key into a file that only its owner can read; one that is there is never overwritten
+    Export {
+        /// The file to copy the key to
         file: PathBuf,
         #[command(flatten)]
         at: IdentityArgs,
@@ -131,9 +176,15 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_an_error() {
-        for wrong in
-            ["petald", "petald walk", "petald run extra", "petald identity", "petald identity import"]
-        {
+        for wrong in [
+            "petald",
+            "petald walk",
+            "petald run extra",
+            "petald identity",
+            "petald identity import",
+            "petald probe",
+            "petald probe x",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -6,6 +6,7 @@ use crate::config::ConfigError;
 use crate::data_dir::DataDirError;
 use crate::identity::IdentityError;
 use crate::logging::LoggingError;
+use crate::manual::ManualError;
 
 /// An exit code and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// `check` found something that does not work.
+    /// `check` or `probe` found something that does not work.
     Unavailable = 69,
     /// The root supervisor gave up.
     GaveUp = 70,
@@ -27,6 +28,17 @@ pub(crate) enum Exit {
     Config = 78,
 }
 
+/// A command line that clap accepts, and that asks for nothing that could be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misuse {
+    /// A peer is named, and nobody who could tell where it is.
+    #[error(
+        "a peer id alone says not where the peer is: name its swarm with --config FILE or --peer ADDR, or give its \
+         whole address"
+    )]
+    NoWayIn,
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -34,19 +46,29 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// Of something that was tried.
+    pub(crate) fn works(works: bool) -> Self {
+        if works { Self::Done } else { Self::Unavailable }
+    }
+
     /// The code for an error, wherever it stands in the chain.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let code = |cause: &(dyn std::error::Error + 'static)| {
             if cause.is::<ConfigError>() {
                 return Some(Self::Config);
             }
+            if cause.is::<Misuse>() || matches!(cause.downcast_ref(), Some(ManualError::NoPage(_))) {
+                return Some(Self::Usage);
+            }
             match cause.downcast_ref::<DataDirError>() {
                 Some(DataDirError::InUse { .. }) => return Some(Self::InUse),
                 Some(DataDirError::Io { .. }) => return Some(Self::Io),
                 None => {}
             }
-            let io =
-                cause.is::<IdentityError>() || cause.is::<LoggingError>() || cause.is::<std::io::Error>();
+            let io = cause.is::<ManualError>()
+                || cause.is::<IdentityError>()
+                || cause.is::<LoggingError>()
+                || cause.is::<std::io::Error>();
             io.then_some(Self::Io)
         };
         error.chain().find_map(code).unwrap_or(Self::GaveUp)

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::identity::Identity;
 use crate::logging::{Log, Logging};
+use crate::service_manager::Managed;
 
 /// Everything that the tree is built on. Dropped last: it holds the data folder and the log.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Foundation {
     pub(crate) pool: tokio::runtime::Handle,
     /// Held until the end.
     pub(crate) data_dir: DataDir,
+    /// Whoever started us, if it wants to hear of us.
+    pub(crate) managed: Managed,
     /// Written out at the very end.
     logging: Logging,
 }
@@ -40,8 +43,9 @@ impl Foundation {
         for warning in &config.warnings {
             tracing::warn!(%warning, "config is odd");
         }
+        let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, data_dir, logging })
+        Ok(Self { config, identity, node_id, pool, data_dir, managed, logging })
     }
 
     /// The log, for whoever changes its levels or counts what it lost.

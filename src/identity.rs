@@ -87,6 +87,13 @@ impl Identity {
         Ok(Self { keypair, file: file.into() })
     }
 
+    /// Copies the key of `file`, byte for byte, to where nothing is yet, for its owner alone.
+    pub(crate) fn export(file: &Path, to: &Path) -> Result<Self, IdentityError> {
+        let (keypair, bytes) = read(file)?;
+        write(to, &bytes)?;
+        Ok(Self { keypair, file: to.into() })
+    }
+
     /// The key itself.
     pub(crate) fn keypair(&self) -> &Keypair {
         &self.keypair
@@ -181,6 +188,22 @@ mod tests {
         assert_eq!(loaded.peer_id(), imported.peer_id());
         assert!(loaded.keypair().public().verify(b"message", &loaded.keypair().sign(b"message").unwrap()));
         assert!(matches!(Identity::import(Path::new(HIVEMIND), &file), Err(IdentityError::Exists(_))));
+    }
+
+    #[test]
+    fn a_backup_restores_the_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, backup, restored] =
+            ["identity", "safe/backup", "other/identity"].map(|name| folder.path().join(name));
+        let created = Identity::create(&file).unwrap();
+        let exported = Identity::export(&file, &backup).unwrap();
+        assert_eq!((exported.file(), exported.exposure()), (&*backup, None), "0600, like the key itself");
+        assert_eq!(fs::read(&backup).unwrap(), fs::read(&file).unwrap());
+        assert!(matches!(Identity::export(&file, &backup), Err(IdentityError::Exists(_))));
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(Identity::export(&file, &folder.path().join("x")), Err(IdentityError::Io { .. })));
+        assert_eq!(Identity::import(&backup, &restored).unwrap().peer_id(), created.peer_id());
+        assert_eq!(Identity::load(&restored).unwrap().exposure(), None);
     }
 
     #[test]

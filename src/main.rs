@@ -5,10 +5,12 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the config, its layers, and what is wrong with it |
 //! | [`mod@check`] | `petald check` |
+//! | [`probe`] | `petald probe` |
+//! | [`manual`] | `petald man`, `petald completions` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
 //! | [`mod@identity`], [`data_dir`] | what outlives the process |
-//! | [`logging`], [`signals`], [`exit`] | how it speaks, listens and ends |
+//! | [`logging`], [`progress`], [`service_manager`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
 mod cli;
@@ -20,6 +22,10 @@ mod foundation;
 mod greeting;
 mod identity;
 mod logging;
+mod manual;
+mod probe;
+mod progress;
+mod service_manager;
 mod signals;
 mod tree;
 
@@ -28,11 +34,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use libp2p::Multiaddr;
 
 use crate::cli::{Cli, Command, ConfigArgs, IdentityCommand};
 use crate::config::Config;
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse};
 use crate::identity::Identity;
+use crate::probe::{Means, Target};
+use crate::progress::Progress;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -73,18 +82,63 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             if offline {
                 return Ok(Exit::Done);
             }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let findings = runtime.block_on(check::check(&config));
+            let findings = within_runtime(check::check(&config, &Progress::default()))?;
             for finding in &findings {
                 say(format_args!("{finding}\n"));
             }
-            // A name that is still being resolved must not keep us.
-            runtime.shutdown_background();
-            let works = findings.iter().all(check::Finding::is_ok);
-            Ok(if works { Exit::Done } else { Exit::Unavailable })
+            Ok(Exit::works(findings.iter().all(check::Finding::is_ok)))
+        }
+        Command::Probe { target, peers, json, config } => {
+            let means = means(&target, peers, &config)?;
+            let report = within_runtime(probe::probe(&target, &means, &Progress::default()))??;
+            match json {
+                true => say(format_args!("{}\n", serde_json::to_string_pretty(&report)?)),
+                false => say(&report),
+            }
+            Ok(Exit::works(report.is_ok()))
         }
         Command::Identity(command) => identity(command),
+        Command::Completions { shell } => {
+            say(manual::completions(shell));
+            Ok(Exit::Done)
+        }
+        Command::Man { dir: Some(folder), .. } => {
+            manual::write_all(&folder)?;
+            Ok(Exit::Done)
+        }
+        Command::Man { page, dir: None } => {
+            say(manual::page(&page)?);
+            Ok(Exit::Done)
+        }
     }
+}
+
+/// Carries out what speaks to the swarm and ends.
+fn within_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("pool").enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A name that is still being resolved must not keep us.
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+/// How a probe comes to its target: the command line and, if one is named, a config.
+fn means(target: &Target, peers: Vec<Multiaddr>, args: &ConfigArgs) -> anyhow::Result<Means> {
+    let mut means = Means {
+        private_addresses: peers.iter().chain(&target.address).any(probe::is_private),
+        entrances: peers,
+        model: None,
+    };
+    if args.config.is_some() || !args.set.is_empty() {
+        let config = load(args)?;
+        means.private_addresses |= config.network.private_addresses;
+        means.entrances.extend(config.network.initial_peers);
+        means.model = config.serving.map(|serving| (serving.model.dht_prefix, serving.model.num_blocks));
+    }
+    if target.address.is_none() && means.entrances.is_empty() {
+        return Err(Misuse::NoWayIn.into());
+    }
+    Ok(means)
 }
 
 fn identity(command: IdentityCommand) -> anyhow::Result<Exit> {
@@ -93,6 +147,9 @@ fn identity(command: IdentityCommand) -> anyhow::Result<Exit> {
         IdentityCommand::Show(at) => Identity::load(&load(&at.into_config())?.identity_file())?,
         IdentityCommand::Import { file, at } => {
             Identity::import(&file, &load(&at.into_config())?.identity_file())?
+        }
+        IdentityCommand::Export { file, at } => {
+            Identity::export(&load(&at.into_config())?.identity_file(), &file)?
         }
     };
     say(format_args!(
@@ -139,6 +196,9 @@ mod tests {
         assert_eq!(exit_of(&at("identity show --data-dir")), Exit::Done);
         let ports = "--set admin.enabled=false --set network.listen=/ip4/127.0.0.1/tcp/0";
         assert_eq!(exit_of(&at(&format!("check {ports} --set node.data_dir"))), Exit::Done);
+        assert_eq!(exit_of("petald man petald-walk"), Exit::Usage);
+        assert_eq!(exit_of(&at("man --dir")), Exit::Done);
+        assert_eq!(exit_of("petald probe 12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"), Exit::Usage);
         let _held = data_dir::DataDir::open(folder.path()).unwrap();
         assert_eq!(exit_of(&at("run --set node.data_dir")), Exit::InUse);
         let nobody = "--set network.initial_peers=/ip4/127.0.0.1/tcp/1/p2p/QmPnXSzccaB3wHMGgyvs8QMSBSkoQJAPM5XwqJ64Rfs7gD";

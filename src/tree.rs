@@ -14,7 +14,8 @@
 //! │  ├─ reachability  who asks whether a peer can be called is told what a stranger finds
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
-//!    └─ admin      the API for the operator
+//!    ├─ admin      the API for the operator
+//!    └─ watchdog   the service manager is fed while every actor answers
 //! ```
 
 use std::{sync::Arc, time::Duration};
@@ -39,12 +40,14 @@ use petald_actors::{
     server_info::{self, Memory, Offer},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
     swarm,
+    watchdog::{self, Watchdog},
 };
 use tokio::sync::watch;
 
 use crate::{
     config::{Config, Serving, State, Swarm},
     foundation::Foundation,
+    service_manager::Managed,
 };
 
 /// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
@@ -111,15 +114,22 @@ fn ops(
         name: config.node.public_name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
-        visibility,
-        tree,
+        visibility: visibility.clone(),
+        tree: Arc::clone(&tree),
         bound,
     };
     let admin = config.admin.enabled.then(|| {
         let build = move |birth| Admin::new(settings.clone(), birth);
         supervisor::actor("admin", &Slot::new(), config.supervisor.of("admin"), build)
     });
-    supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), admin.into_iter().collect())
+    let watchdog = {
+        let Managed { manager, patience } = foundation.managed.clone();
+        let settings = watchdog::Settings { manager, patience, tree, visibility };
+        let build = move |birth| Watchdog::new(settings.clone(), birth);
+        supervisor::actor("watchdog", &Slot::new(), config.supervisor.of("watchdog"), build)
+    };
+    let children = admin.into_iter().chain([watchdog]).collect();
+    supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
 }
 
 fn network_settings(foundation: &Foundation) -> network::Settings {

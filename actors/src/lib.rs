@@ -20,3 +20,4 @@ pub mod server_info;
 mod simulated;
 pub mod supervisor;
 pub mod swarm;
+pub mod watchdog;

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 11] = [
+const ACTORS: [&str; 12] = [
     "network",
     "dht",
     "bootstrap",
@@ -22,6 +22,7 @@ const ACTORS: [&str; 11] = [
     "reachability",
     "observer",
     "admin",
+    "watchdog",
 ];
 
 /// How one actor is supervised.

@@ -4,7 +4,7 @@
 //! after the kill, and [`LONGEST_WINDOW`] later at most. Looks that began within it are counted apart.
 //!
 //! The reader searches as hivemind does, and a search through peers that die may itself fail. So whatever it misses is asked
-//! for once more, of every peer in turn: if all of it was there, the look is the reader's failure, and counted apart.
+//! for once more, of every peer there is: if all of it was there, the look is the reader's failure, and counted apart.
 
 use std::fmt;
 

@@ -13,6 +13,7 @@
 mod figures;
 mod kills;
 mod losses;
+mod names;
 mod net;
 mod node;
 mod outposts;
@@ -47,7 +48,7 @@ pub(crate) struct Options {
 
 type Run = for<'a> fn(&'a mut World, &'a Options) -> LocalBoxFuture<'a, Result<(), String>>;
 
-const SCENARIOS: [(&str, Run); 9] = [
+const SCENARIOS: [(&str, Run); 10] = [
     ("kill", |world, options| kills::run(world, options).boxed_local()),
     ("bootstrap_away", |world, options| losses::bootstrap_away(world, options).boxed_local()),
     ("bootstraps_replaced", |world, options| losses::bootstraps_replaced(world, options).boxed_local()),
@@ -58,6 +59,7 @@ const SCENARIOS: [(&str, Run); 9] = [
         losses::start_with_remembered_peers(world, options).boxed_local()
     }),
     ("all_peers_restarted", |world, options| losses::all_peers_restarted(world, options).boxed_local()),
+    ("bootstraps_move", |world, options| names::bootstraps_move(world, options).boxed_local()),
     ("cut_off", |world, options| losses::cut_off(world, options).boxed_local()),
     ("panics", |world, options| panics::run(world, options).boxed_local()),
     ("weather", |world, options| weather::run(world, options).boxed_local()),

@@ -98,6 +98,11 @@ impl Net {
         self.python.ask("plug", json!({"name": name, "plugged": plugged})).await;
     }
 
+    /// A name server at a port, and all that it knows from now on: name → type → values.
+    pub(crate) async fn names(&self, name: &str, records: &BTreeMap<String, Value>) {
+        self.python.ask("names", json!({"name": name, "records": records})).await;
+    }
+
     /// Every frame of a port takes `delay` longer in each direction, and this part of them is lost.
     pub(crate) async fn weather(&self, name: &str, delay: Duration, loss: f64) {
         let request = json!({"name": name, "delay": delay.as_secs_f64(), "loss": loss});

@@ -27,6 +27,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 /// The log disk: some thousand lines.
 const LOG_DISK: &str = "1m";
 
+/// What stands for `/etc/resolv.conf`, where a scenario has names of its own.
+const RESOLV_CONF: &str = "resolv.conf";
+
 /// The actors that can be made to panic.
 pub(crate) const ACTORS: [&str; 10] = [
     "network",
@@ -114,6 +117,11 @@ impl Home {
         std::fs::write(self.path("petald.toml"), config).unwrap();
     }
 
+    /// From the next start on names are asked for there, and not where this machine asks.
+    pub(crate) fn use_name_server(&self, address: &str) {
+        std::fs::write(self.path(RESOLV_CONF), format!("nameserver {address}\n")).unwrap();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -129,10 +137,18 @@ impl Home {
         command.env("RUST_BACKTRACE", "0");
         // The mount namespace, and the disk in it, end with the process. Everything is replaced by the next
         // program in turn, so that the process id is petald's.
-        let script =
-            format!("mount -t tmpfs -o size={LOG_DISK} log \"$1\" && exec \"$2\" run --config \"$3\"");
+        let script = format!(
+            "mount -t tmpfs -o size={LOG_DISK} log \"$1\" && \
+             if [ -e \"$4\" ]; then mount --bind \"$4\" /etc/resolv.conf; fi && \
+             exec \"$2\" run --config \"$3\""
+        );
         command.args(["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", &script, "sh"]);
-        command.args([self.path("log"), self.program.clone(), self.path("petald.toml")]);
+        command.args([
+            self.path("log"),
+            self.program.clone(),
+            self.path("petald.toml"),
+            self.path(RESOLV_CONF),
+        ]);
         let socket = self.path("admin.sock");
         let process = Process::start("petald", command, &self.path("output"), false);
         Petald { process, socket, log: self.path("log"), peer_id: String::new() }

@@ -11,7 +11,7 @@ use super::net::{Net, enter, text};
 use crate::support::{peers::peers, python::Python};
 
 /// Every node listens on it, each in its own namespace: an address outlives a restart.
-const PORT: u16 = 4001;
+pub(crate) const PORT: u16 = 4001;
 
 /// What the reader saw at one moment.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +25,8 @@ pub(crate) struct Look {
     pub(crate) missing: Vec<String>,
     /// Why the reader could not end its look: a fault of its own, that says nothing of the records.
     pub(crate) stuck: Option<String>,
+    /// Of what was missing: by whom it was held all the same, and who could not be asked.
+    pub(crate) evidence: Option<String>,
     /// When the first of the records that were found expires, as Unix time; 0 if none was.
     pub(crate) stalest: f64,
 }
@@ -63,11 +65,16 @@ impl Outposts {
 
     /// Starts a node at its port, with the identity that it had before, that joins through all of `others` who live.
     pub(crate) async fn start(&mut self, net: &Net, name: &str) {
+        self.start_as(net, name, name).await;
+    }
+
+    /// The same with the identity of another node, which has ended: it has moved here.
+    pub(crate) async fn start_as(&mut self, net: &Net, name: &str, identity: &str) {
         let others: Vec<&String> = self.alive.values().flat_map(|node| &node.addresses).collect();
         let port = net.port(name);
         let request = json!({
             "name": name, "enter": enter(port), "address": format!("/ip4/{}/tcp/{PORT}", port.address),
-            "initial_peers": others, "identity": text(&self.identity(name)),
+            "initial_peers": others, "identity": text(&self.identity(identity)),
         });
         let node = self.peers.ask("start", request).await;
         self.alive.insert(name.to_owned(), serde_json::from_value(node).unwrap());

@@ -194,7 +194,8 @@ impl Storm<'_> {
             self.slowest_return, self.slowest_renewal, self.panics
         ));
         for look in figures.missed.iter().chain(&figures.unfit) {
-            println!("  not found at {:.1}: {look:?}", look.at - self.began);
+            let evidence = look.evidence.as_deref().unwrap_or("nothing was asked again");
+            println!("  not found at {:.1}: {look:?}: {evidence}", look.at - self.began);
         }
         if let Some(petald) = self.petald.take() {
             let status = petald.stop().await;

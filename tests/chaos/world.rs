@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     net::{Net, Way},
     node::{BLOCKS, Config, Home, PREFIX, Petald},
-    outposts::{Look, Outposts},
+    outposts::{self, Look, Outposts},
 };
 
 /// Whom petald's config names.
@@ -37,8 +37,11 @@ pub(crate) fn unix_now() -> f64 {
 }
 
 impl World {
+    /// On which every hivemind peer listens.
+    pub(crate) const PEER_PORT: u16 = outposts::PORT;
+
     pub(crate) async fn new(way: Way, seed: u64, program: PathBuf) -> World {
-        let names: Vec<&str> = [&PEERS[..], &NEWCOMERS, &["petald", "reader"]].concat();
+        let names: Vec<&str> = [&PEERS[..], &NEWCOMERS, &["petald", "reader", "names"]].concat();
         let net = Net::new(way, &names, seed).await;
         World { net, peers: Outposts::new().await, looks: Vec::new(), program }
     }
@@ -51,10 +54,26 @@ impl World {
         self.peers.start_reader(&self.net, &self.peers.addresses(names)).await;
     }
 
+    /// The reader is another one from now on, that knows only these.
+    pub(crate) async fn meet_again(&mut self, names: &[&str]) {
+        self.peers.unwatch().await;
+        self.peers.end_reader().await;
+        self.peers.start_reader(&self.net, &self.peers.addresses(names)).await;
+    }
+
     /// A home whose petald knows these.
     pub(crate) fn home(&self, initial: &[&str], period: &'static str, ttl: &'static str) -> Home {
-        let config = Config { initial_peers: self.peers.addresses(initial), period, ttl };
-        Home::new(&self.net, self.program.clone(), &config)
+        self.home_with(self.peers.addresses(initial), period, ttl)
+    }
+
+    /// A home whose petald is told these addresses.
+    pub(crate) fn home_with(
+        &self,
+        initial_peers: Vec<String>,
+        period: &'static str,
+        ttl: &'static str,
+    ) -> Home {
+        Home::new(&self.net, self.program.clone(), &Config { initial_peers, period, ttl })
     }
 
     pub(crate) async fn watch(&mut self, petald: &Petald, interval: Duration) {

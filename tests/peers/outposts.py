@@ -127,7 +127,7 @@ class Outposts:
         began = time.time()
         uids = [f"{prefix}.{block}" for block in range(blocks)]
         look = {"at": began, "known": len(node.protocol.routing_table.uid_to_peer_id), "missing": [], "stalest": 0.0}
-        look["stuck"] = None
+        look["stuck"], look["evidence"] = None, None
         try:
             keys = ["_petals.models", *uids]
             found = await asyncio.wait_for(node.get_many(keys, sufficient_expiration_time=math.inf), PATIENCE)
@@ -141,27 +141,34 @@ class Outposts:
                     look["missing"].append(key)
             look["stalest"] = min(expirations, default=0.0)
             if look["missing"]:
-                look["stuck"] = await self._overlooked(node, look["missing"], prefix, peer_id)
+                holders, silent = await self._holders(node, look["missing"], prefix, peer_id)
+                look["evidence"] = f"held by: {holders}; no answer from: {silent}"
+                if all(holders.values()):
+                    look["stuck"] = "the search failed: all of it is there"
         except Exception as error:  # the reader's own failure: it says nothing of the records
             look["stuck"] = repr(error)
         look["took"] = time.time() - began
         self.looks.append(look)
 
-    async def _overlooked(self, node, missing, prefix, peer_id):
-        """Asks every peer for what a search did not find: if all of it is there, it was the search that failed."""
+    async def _holders(self, node, missing, prefix, peer_id):
+        """Asks everybody for what a search did not find: who holds each key alive, and who did not answer.
+
+        Whoever the reader has lost sight of is asked as well: a stranger with another start would have asked them.
+        """
         ids = {key: DHTID.generate(source=key) for key in missing}
-        peers = [peer for peer in node.protocol.routing_table.peer_id_to_uid if peer not in node.blacklist]
+        known = set(node.protocol.routing_table.peer_id_to_uid) | set(getattr(node, "friends", ()))
+        peers = [peer for peer in known if peer != node.blacklist.peer_id]
         answers = await asyncio.gather(*(node.protocol.call_find(peer, list(ids.values())) for peer in peers))
-        holders = dict.fromkeys(missing, 0)
-        for answer in filter(None, answers):
+        holders = {key: [] for key in missing}
+        for peer, answer in zip(peers, answers):
             for key, key_id in ids.items():
-                found, _ = answer.get(key_id, (None, None))
+                found, _ = (answer or {}).get(key_id, (None, None))
                 if found is not None and isinstance(found.value, DictionaryDHTValue):
                     entry = found.value.get(prefix if key == "_petals.models" else peer_id)
                     alive = entry is not None and entry.expiration_time > get_dht_time()
                     if alive and (key == "_petals.models" or MSGPackSerializer.loads(entry.value)[0] == ONLINE):
-                        holders[key] += 1
-        return f"the search failed, holders: {holders}" if all(holders.values()) else None
+                        holders[key].append(peer.to_base58()[-6:])
+        return holders, [peer.to_base58()[-6:] for peer, answer in zip(peers, answers) if answer is None]
 
     def _entry(self, found, subkey):
         if found is None or not isinstance(found.value, dict):

@@ -3,7 +3,7 @@
 Every port is a TAP device in a network namespace of its own; frames between them pass through this program, which
 delays, loses and withholds them as it is told. It does what `tc netem` does, on any kernel that has TUN. Nothing has a
 name outside of this process: the namespaces and devices are gone when it ends, however it ends. A process is put into
-a namespace by the command that `ports` returns.
+a namespace by the command that `ports` returns. One port may have a name server.
 
 Needs root, or to be root in a user namespace (`unshare --user --map-root-user`). Python's standard library only.
 """
@@ -18,6 +18,7 @@ import struct
 import sys
 
 import json_lines
+import name_server
 
 CLONE_NEWNET = 0x40000000
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
@@ -39,6 +40,11 @@ def inet(address):
     return struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
 
 
+def enter(namespace):
+    if libc.setns(namespace, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 class Port:
     def __init__(self, index):
         if libc.unshare(CLONE_NEWNET) != 0:
@@ -57,6 +63,19 @@ class Port:
         self.delay = 0.0  # seconds, on the way out and on the way in
         self.loss = 0.0  # likewise
 
+    def udp_socket(self, port):
+        """A UDP socket in the namespace. Where a socket lives is decided when it is made."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        try:
+            enter(self.namespace)
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            udp.setblocking(False)
+            udp.bind((self.address, port))
+            return udp
+        finally:
+            enter(home)
+            os.close(home)
+
 
 class Switch:
     def __init__(self):
@@ -64,6 +83,7 @@ class Switch:
         self.seen = {}  # MAC address → port
         self.loop = asyncio.get_running_loop()
         self.random = random.Random()
+        self.names = None
 
     async def do_ports(self, names, seed=0):
         """Creates a namespace with one cable for each name: where it is, and the command that runs others in it."""
@@ -78,6 +98,17 @@ class Switch:
             name: {"address": port.address, "enter": enter + [f"--net=/proc/{os.getpid()}/fd/{port.namespace}"]}
             for name, port in self.ports.items()
         }
+
+    async def do_names(self, name, records):
+        """A name server at a port, from the first call on; `records` are all that it knows: name → type → values."""
+        if self.names is None:
+            udp = self.ports[name].udp_socket(name_server.PORT)
+            _, self.names = await self.loop.create_datagram_endpoint(name_server.NameServer, sock=udp)
+        self.names.records = records
+
+    async def do_names_asked(self):
+        """The names that were asked for, in order."""
+        return [] if self.names is None else self.names.asked
 
     async def do_plug(self, name, plugged):
         """Pulls the cable, as `ip link down` at the other end does, or plugs it in again."""

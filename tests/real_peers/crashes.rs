@@ -13,7 +13,7 @@ use crate::support::{
     swarm::{RpcInfo, Swarm},
 };
 
-const ACTORS: [&str; 10] = [
+const ACTORS: [&str; 11] = [
     "network",
     "dht",
     "bootstrap",
@@ -24,6 +24,7 @@ const ACTORS: [&str; 10] = [
     "reachability",
     "observer",
     "admin",
+    "watchdog",
 ];
 /// A restart takes half a second, a renewal two; a stranger's p2pd may still hold an old address.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);

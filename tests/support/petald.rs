@@ -114,7 +114,7 @@ impl Home {
         home
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("petald.toml")
     }
 
@@ -129,14 +129,25 @@ impl Home {
 
     /// The same with `--set` for each of these.
     pub(crate) fn spawn_with(&self, settings: &[(&str, &str)]) -> Starting {
-        // What an earlier process bound; it would be taken for the new one's.
-        let address_file = self.data().join("admin.addr");
-        let _ = std::fs::remove_file(&address_file);
         let mut command = petald();
         command.arg("run").arg("--config").arg(self.config());
         for (key, value) in settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
+        self.start(command)
+    }
+
+    /// The same in an environment that has these variables too.
+    pub(crate) fn spawn_in(&self, variables: &[(&str, &str)]) -> Starting {
+        let mut command = petald();
+        command.arg("run").arg("--config").arg(self.config()).envs(variables.iter().copied());
+        self.start(command)
+    }
+
+    fn start(&self, command: Command) -> Starting {
+        // What an earlier process bound; it would be taken for the new one's.
+        let address_file = self.data().join("admin.addr");
+        let _ = std::fs::remove_file(&address_file);
         let process = Process::start("petald", command, &self.folder.path().join("output"), false);
         Starting { process, address_file }
     }

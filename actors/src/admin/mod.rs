@@ -2,7 +2,7 @@
 //!
 //! | route | answers |
 //! | --- | --- |
-//! | `GET /livez` | 200 while the supervisor answers |
+//! | `GET /livez[?verbose]` | 200 while the supervisor answers and every actor has answered it lately; 503 names who has not |
 //! | `GET /readyz[?verbose]` | 200 while strangers find us, as the observer last saw it; 503 with the failing layer otherwise |
 //! | `GET /api/v1/node` | who we are, and every actor with its state and last report |
 //! | `GET /api/v1/server-info` | what we serve, as the actor `server_info` last reported it |

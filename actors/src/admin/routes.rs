@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Settings;
 use crate::observer::messages::Opinion;
-use crate::supervisor::{CrashError, Handle, TreeStatus};
+use crate::supervisor::{ActorStatus, CrashError, Handle, TreeStatus};
 
 /// For the supervisor to answer; it does so within microseconds, unless something blocks the arbiter.
 const SUPERVISOR_DEADLINE: Duration = Duration::from_secs(2);
@@ -62,20 +62,42 @@ fn answer(answer: Result<(StatusCode, Value), Refusal>) -> HttpResponse {
     }
 }
 
-async fn livez(settings: web::Data<Settings>) -> HttpResponse {
-    answer(
-        tree_status(&settings)
-            .await
-            .map(|tree| (StatusCode::OK, json!({ "live": true, "tree": tree.state }))),
-    )
+/// With `?verbose`, how long each actor has been silent.
+async fn livez(settings: web::Data<Settings>, request: HttpRequest) -> HttpResponse {
+    let tree = match tree_status(&settings).await {
+        Ok(tree) => tree,
+        Err(refusal) => {
+            return HttpResponse::build(refusal.status)
+                .json(json!({ "live": false, "error": refusal.error }));
+        }
+    };
+    let silent: Vec<&str> = tree.silent().map(|actor| actor.name.as_str()).collect();
+    let status = if silent.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut answer = json!({ "live": silent.is_empty(), "tree": tree.state, "silent": silent });
+    if is_verbose(&request) {
+        let actor = |actor: &ActorStatus| {
+            json!({
+                "name": actor.name,
+                "state": actor.state,
+                "silent_seconds": actor.silent_seconds,
+                "tolerated_silence_seconds": actor.tolerated_silence_seconds,
+                "last_error": actor.last_error,
+            })
+        };
+        answer["actors"] = tree.actors.iter().map(actor).collect();
+    }
+    HttpResponse::build(status).json(answer)
+}
+
+fn is_verbose(request: &HttpRequest) -> bool {
+    request.query_string().split('&').any(|part| part == "verbose" || part == "verbose=true")
 }
 
 /// With `?verbose`, all that the observer saw.
 async fn readyz(settings: web::Data<Settings>, request: HttpRequest) -> HttpResponse {
     let opinion = settings.visibility.borrow().clone();
     let status = if opinion.is_visible() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let verbose = request.query_string().split('&').any(|part| part == "verbose" || part == "verbose=true");
-    HttpResponse::build(status).json(visibility(&opinion, verbose))
+    HttpResponse::build(status).json(visibility(&opinion, is_verbose(&request)))
 }
 
 fn visibility(opinion: &Opinion, verbose: bool) -> Value {

@@ -11,8 +11,11 @@ use tokio::sync::watch;
 use super::*;
 use crate::observer::messages::{Layer, Look, Opinion, Through, Verdict};
 use crate::supervisor::{
-    ActorState, ChildSettings, Intensity, Outcome, Slot, Strategy, Tree, TreeState, actor, supervisor,
+    ActorState, Backoff, ChildSettings, Intensity, Outcome, Slot, Strategy, Tree, actor, supervisor,
 };
+
+/// The name of one that never becomes ready.
+const MUTE: &str = "mute";
 
 /// An actor that does nothing but report.
 struct Speaker(Value);
@@ -62,10 +65,16 @@ async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, 
         bound,
     };
     let quick = ChildSettings { probe_period: Duration::from_millis(10), ..ChildSettings::default() };
+    let soon = Duration::from_millis(200);
+    let backoff = Backoff { first: soon, cap: soon, ..Backoff::default() };
+    let hasty = ChildSettings { backoff, start_deadline: soon * 3, probe_deadline: soon, ..quick };
     let mut children = Vec::new();
     for (name, report) in speakers.iter().cloned() {
-        children.push(actor(name, &Slot::new(), quick, move |birth: Birth| {
-            birth.ready.notify();
+        let settings = if name == MUTE { hasty } else { quick };
+        children.push(actor(name, &Slot::new(), settings, move |birth: Birth| {
+            if name != MUTE {
+                birth.ready.notify();
+            }
             Speaker(report.clone())
         }));
     }
@@ -75,7 +84,7 @@ async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, 
     tree.set(handle.clone()).unwrap();
     let node = Node { tree: handle, outcome: Box::pin(outcome), bound: seen, peer_id, opinion };
     let all_report = |tree: &supervisor::TreeStatus| {
-        tree.state == TreeState::Running && tree.actors.iter().all(|actor| actor.report.is_some())
+        tree.actors.iter().all(|actor| actor.report.is_some() || actor.name == MUTE)
     };
     until(&node, all_report).await;
     node
@@ -154,6 +163,23 @@ async fn it_tells_of_the_node_and_its_actors() {
     assert_eq!((&actor["state"], &actor["restarts"]), (&json!("running"), &json!(0)));
     assert_eq!((&actor["last_error"], &actor["generation"]), (&Value::Null, &json!(1)));
     assert_eq!(node.ask("GET", "/api/v1/server-info").await, (200, json!({ "state": 2 })));
+    node.end().await;
+}
+
+#[actix_rt::test]
+async fn live_is_who_has_answered_lately() {
+    let node = start(any_port(), false, &[("speaker", json!(1)), (MUTE, json!(1))]).await;
+    let (status, live) = node.ask("GET", "/livez").await;
+    let expected = json!({ "live": true, "tree": "starting", "silent": [] });
+    assert_eq!((status, live), (200, expected), "it is given the time to be restarted");
+    until(&node, |tree| tree.silent().next().is_some()).await;
+    let (status, live) = node.ask("GET", "/livez?verbose").await;
+    assert_eq!((status, &live["live"], &live["silent"]), (503, &json!(false), &json!([MUTE])));
+    let named: Vec<_> = live["actors"].as_array().unwrap().iter().map(|actor| &actor["name"]).collect();
+    assert_eq!(named, ["speaker", MUTE, "admin"]);
+    let mute = &live["actors"][1];
+    assert!(mute["silent_seconds"].as_f64() > mute["tolerated_silence_seconds"].as_f64(), "{mute}");
+    assert!(mute["last_error"].as_str().unwrap().starts_with("not ready within"), "{mute}");
     node.end().await;
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use hivemind_proto::dht::{Contact, DhtId, Pong};
-use rand::RngExt;
 use serde::Serialize;
 
 use super::{Bootstrap, InitialPeer};
@@ -67,14 +66,14 @@ impl Bootstrap {
         let peer = watched.peer.peer;
         let before = std::mem::replace(&mut watched.standing, Standing::of(&pong));
         watched.id = pong.as_ref().ok().and_then(|pong| pong.id);
-        let delay = match pong {
+        let failures = match pong {
             Ok(pong) => {
                 watched.failures = 0;
                 if before != watched.standing {
                     tracing::info!(%peer, node_id = ?pong.id, can_call_us = pong.available, "initial peer answered");
                 }
                 self.find_neighbours(ctx);
-                CHECK_PERIOD
+                return self.attempt_later(index, CHECK_PERIOD, ctx);
             }
             Err(cause) => {
                 watched.failures += 1;
@@ -85,9 +84,10 @@ impl Bootstrap {
                     }
                     _ => tracing::warn!(%peer, cause, "initial peer does not answer, will be tried again"),
                 }
-                self.retry.delay(watched.failures, self.rng.random())
+                watched.failures
             }
         };
+        let delay = self.pause(failures);
         self.attempt_later(index, delay, ctx);
     }
 
@@ -117,6 +117,11 @@ impl Watched {
     /// Its place in the DHT, if it answered the last time.
     pub(super) fn contact(&self) -> Option<Contact> {
         self.id.map(|id| Contact { id, peer: self.peer.peer })
+    }
+
+    /// Whether it did not answer the last time.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.standing, Standing::Failed { .. })
     }
 
     pub(super) fn status(&self) -> PeerStatus {

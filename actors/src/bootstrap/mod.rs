@@ -1,9 +1,10 @@
 //! The bootstrap actor keeps this true: we are joined, and initial peers are never forgotten.
 //!
 //! Each initial peer is dialled and pinged, with a call-back, so that it lists us to others; one that fails is tried
-//! again, with backoff and jitter, for as long as the process lives. After the first answer our own place in the key
-//! space is searched for, which fills the table. An emptied table starts all of it again at once; a table of dead
-//! members is emptied by the dht actor, which asks some of them each minute.
+//! again, with backoff and jitter, for as long as the process lives: sooner while nobody is known, and at once when it
+//! has connected to us. After the first answer our own place in the key space is searched for, which fills the table.
+//! An emptied table starts all of it again at once; a table of dead members is emptied by the dht actor, which asks some
+//! of them each minute.
 //!
 //! Other peers that answer are remembered, on disk too, and tried beside the initial ones at the next start and
 //! whenever nobody is known any more, so that it takes no bootstrap to join again. A restart loses nothing: initial
@@ -30,8 +31,9 @@ use actix::{
 use futures::stream;
 use hivemind_proto::dht::Pong;
 use libp2p::{Multiaddr, PeerId};
-use rand::{SeedableRng, rngs::SmallRng};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::Serialize;
+use tokio::sync::broadcast;
 
 use self::{
     initial::{PeerStatus, Watched},
@@ -43,12 +45,16 @@ use crate::{
         Dht,
         messages::{Lookup, Member, Membership, Ping},
     },
-    network,
+    network::{self, NetworkEvent},
     supervisor::{Backoff, Birth, Drain, Probe, ProbeReport},
 };
 
 /// How long one attempt to dial an initial peer may take, name resolution included.
 const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest pause between two attempts at one peer while nobody is known: being found again is worth more than a
+/// dial.
+const LOST_PAUSE: Duration = Duration::from_secs(5);
 
 pub use memory::PeerMemory;
 
@@ -106,6 +112,9 @@ struct Status {
 /// The table holds another number of nodes.
 struct Known(usize);
 
+/// A peer has connected to us, or we to it.
+struct Connected(PeerId);
+
 impl Bootstrap {
     /// An actor that joins through `settings.initial_peers`; without any it seeds, and waits to be joined.
     pub fn new(settings: Settings, network: network::Handle, dht: Addr<Dht>, birth: Birth) -> Self {
@@ -136,6 +145,7 @@ impl Bootstrap {
             let now = *known.borrow_and_update();
             Some((Known(now), known))
         }));
+        ctx.add_stream(connected(self.network.events()));
         self.heard_of(first, ctx);
         self.birth.ready.notify();
         (0..self.peers.len()).for_each(|index| self.attempt(index, ctx));
@@ -174,6 +184,12 @@ impl Bootstrap {
         ctx.spawn(found.into_actor(self).map(|_, this, _| this.searching = false));
     }
 
+    /// How long to wait after so many failures in a row.
+    fn pause(&mut self, failures: u32) -> Duration {
+        let cap = if self.known == 0 { self.retry.cap.min(LOST_PAUSE) } else { self.retry.cap };
+        Backoff { cap, ..self.retry }.delay(failures, self.rng.random())
+    }
+
     fn heard_of(&mut self, known: usize, ctx: &mut Context<Self>) {
         self.known = known;
         self.hold_against();
@@ -188,6 +204,19 @@ impl Bootstrap {
             }
         }
     }
+}
+
+/// Who connects. Whoever is missed because there are too many is tried again in its turn.
+fn connected(events: broadcast::Receiver<NetworkEvent>) -> impl futures::Stream<Item = Connected> {
+    stream::unfold(events, |mut events| async move {
+        loop {
+            match events.recv().await {
+                Ok(NetworkEvent::Connected(peer)) => return Some((Connected(peer), events)),
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    })
 }
 
 impl Actor for Bootstrap {
@@ -211,6 +240,19 @@ impl StreamHandler<Known> for Bootstrap {
             // The table is empty: nobody waits for the end of a backoff.
             (0..self.peers.len()).for_each(|index| self.attempt(index, ctx));
             self.begin_wave(ctx);
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<Connected> for Bootstrap {
+    /// An initial peer that failed is there again: nobody waits for the end of its backoff.
+    fn handle(&mut self, Connected(peer): Connected, ctx: &mut Self::Context) {
+        if let Some(index) =
+            self.peers.iter().position(|watched| watched.peer.peer == peer && watched.failed())
+        {
+            self.attempt(index, ctx);
         }
     }
 

@@ -5,7 +5,6 @@ use std::{collections::VecDeque, io, time::Duration};
 use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use hivemind_proto::{dht::Pong, time::Clock};
 use libp2p::PeerId;
-use rand::RngExt;
 use serde::Serialize;
 use tokio::{
     task::JoinError,
@@ -125,7 +124,7 @@ impl Bootstrap {
             self.wave.failures = 0;
         } else if self.wave.under_way == 0 && self.wave.next.is_none() {
             self.wave.failures = self.wave.failures.saturating_add(1);
-            let delay = self.retry.delay(self.wave.failures, self.rng.random());
+            let delay = self.pause(self.wave.failures);
             self.wave.next = Some(ctx.run_later(delay, |this, ctx| {
                 this.wave.next = None;
                 if this.known == 0 {

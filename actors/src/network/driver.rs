@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     Commands, Handle, NetworkError, Settings,
+    dial_failure::describe,
     dialer::{Dialer, DialerLimits, Next, Waiter},
     listening::{port, wait_until_free, with_port},
     messages::{Command, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus},
@@ -413,17 +414,4 @@ fn without_peer(mut address: Multiaddr) -> Multiaddr {
         address.pop();
     }
     address
-}
-
-/// Why a dial failed, in one line.
-fn describe(error: &DialError) -> String {
-    match error {
-        DialError::Transport(failed) if failed.is_empty() => "no address is known".to_owned(),
-        DialError::Transport(failed) => {
-            let causes: Vec<String> =
-                failed.iter().take(3).map(|(address, cause)| format!("{address}: {cause}")).collect();
-            causes.join("; ")
-        }
-        other => other.to_string(),
-    }
 }

@@ -13,6 +13,7 @@
 //! routed host).
 
 mod addresses;
+mod dial_failure;
 mod dialer;
 mod driver;
 mod handle;

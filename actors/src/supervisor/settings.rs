@@ -51,6 +51,14 @@ pub enum SettingsError {
 }
 
 impl ChildSettings {
+    /// How long an actor may go without an answer, its restarts included, until nothing that its supervisor does has
+    /// helped: it was asked, given up, waited for and started once more.
+    pub fn tolerated_silence(&self) -> Duration {
+        [self.probe_period, self.probe_deadline, self.backoff.cap, self.start_deadline]
+            .into_iter()
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
     /// Refuses what cannot be meant.
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.backoff.validate()?;

@@ -18,6 +18,15 @@ pub struct TreeStatus {
     pub stray_panics: u64,
 }
 
+impl TreeStatus {
+    /// The actors that have answered no probe lately, although they should, and although they were given the time to be
+    /// restarted. One that waits for another's start or was stopped is not among them.
+    pub fn silent(&self) -> impl Iterator<Item = &ActorStatus> {
+        let runs = matches!(self.state, TreeState::Starting | TreeState::Running);
+        self.actors.iter().filter(move |actor| runs && actor.is_silent())
+    }
+}
+
 /// What a tree is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,10 +68,21 @@ pub struct ActorStatus {
     pub uptime_seconds: Option<f64>,
     /// How long it will wait before its next start.
     pub backoff_seconds: Option<f64>,
-    /// How long ago this incarnation last answered a probe.
+    /// How long ago this incarnation last answered a probe, with its report.
     pub answered_seconds_ago: Option<f64>,
-    /// What it said then.
+    /// How long ago any incarnation of it last answered, or was due to begin.
+    pub silent_seconds: f64,
+    /// For how long it may be silent: beyond that even its restart has not helped.
+    pub tolerated_silence_seconds: f64,
+    /// What this incarnation last answered.
     pub report: Option<serde_json::Value>,
+}
+
+impl ActorStatus {
+    fn is_silent(&self) -> bool {
+        let due = !matches!(self.state, ActorState::Waiting | ActorState::Draining | ActorState::Stopped);
+        due && self.silent_seconds > self.tolerated_silence_seconds
+    }
 }
 
 /// What an actor is doing.

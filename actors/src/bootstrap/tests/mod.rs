@@ -47,7 +47,7 @@ async fn one_initial_peer_is_enough_to_know_everybody() {
 }
 
 #[actix_rt::test]
-async fn an_initial_peer_that_was_away_for_an_hour_is_found_within_the_longest_pause() {
+async fn an_only_initial_peer_that_was_away_for_an_hour_is_found_within_seconds() {
     let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
     let members = swarm_of(&swarm, &clock, 3).await;
     swarm.cut(members[0].peer);
@@ -58,8 +58,26 @@ async fn an_initial_peer_that_was_away_for_an_hour_is_found_within_the_longest_p
     assert_eq!(before["joined"], false);
     assert!(before["initial_peers"][0]["failures"].as_u64().unwrap() > 100);
     swarm.heal(members[0].peer);
-    sleep(Duration::from_secs(31)).await;
+    sleep(LOST_PAUSE + Duration::from_secs(1)).await;
     assert_eq!(status(&bootstrap).await["joined"], true);
+}
+
+#[actix_rt::test]
+async fn while_others_are_known_an_initial_peer_that_is_away_is_left_in_peace() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let members = swarm_of(&swarm, &clock, 3).await;
+    swarm.cut(members[0].peer);
+    let newcomer = member(&swarm, &clock, 99);
+    let bootstrap = start(&newcomer, &[members[0].peer, members[1].peer]);
+    sleep(Duration::from_secs(3600)).await;
+    let before = status(&bootstrap).await;
+    let failures = before["initial_peers"][0]["failures"].as_u64().unwrap();
+    assert!((100..200).contains(&failures), "{failures}");
+    // It calls us itself: it is asked at once.
+    swarm.heal(members[0].peer);
+    newcomer.network.publish(NetworkEvent::Connected(members[0].peer));
+    sleep(Duration::from_millis(500)).await;
+    assert!(status(&bootstrap).await["initial_peers"][0].get("answered").is_some());
 }
 
 #[actix_rt::test]
@@ -77,7 +95,7 @@ async fn a_table_that_was_emptied_is_filled_again() {
     }
     assert_eq!(status(&bootstrap).await["known_nodes"], 0);
     swarm.heal(newcomer.peer);
-    sleep(Duration::from_secs(31)).await;
+    sleep(LOST_PAUSE + Duration::from_secs(1)).await;
     assert_eq!(status(&bootstrap).await["known_nodes"], 4);
 }
 

@@ -75,6 +75,7 @@ impl Machine {
                 let at = now.saturating_add(self.nodes[id].settings.probe_period);
                 let state = &mut self.states[id];
                 state.answer = Some((report, now));
+                state.heard = now;
                 if let Phase::Serving { probe } = &mut state.phase {
                     *probe = ProbeState::Due { at };
                 }

@@ -89,6 +89,9 @@ impl Machine {
         state.answer = None;
         let generation = state.generation;
         let rebuilt = std::mem::take(&mut state.rebuilt);
+        if state.answers.is_none() {
+            state.heard = now;
+        }
         let fact = match state.answers.take() {
             Some((cause, backoff)) => {
                 state.restarts += 1;

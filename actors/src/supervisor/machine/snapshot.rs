@@ -61,6 +61,8 @@ impl Machine {
             uptime_seconds: state.serving_since.map(ago),
             backoff_seconds: (shown == ActorState::Backoff).then_some(waits.as_secs_f64()),
             answered_seconds_ago: state.answer.as_ref().map(|(_, at)| ago(*at)),
+            silent_seconds: ago(state.heard),
+            tolerated_silence_seconds: node.settings.tolerated_silence().as_secs_f64(),
             report: state.answer.as_ref().map(|(report, _)| report.clone()),
         })
     }

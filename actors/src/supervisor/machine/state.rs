@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) hangs: u64,
     pub(super) last_error: Option<(String, Moment)>,
     pub(super) answer: Option<(serde_json::Value, Moment)>,
+    /// When any incarnation last answered a probe, or this one was started for another reason than its own failure.
+    pub(super) heard: Moment,
 }
 
 impl State {
@@ -93,6 +95,7 @@ impl State {
             hangs: 0,
             last_error: None,
             answer: None,
+            heard: Moment::ZERO,
         }
     }
 
