@@ -158,7 +158,7 @@ fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
         client_mode: false,
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::default(),
-        signatures: false,
+        acceptance: dht::Acceptance::default(),
         seed: rand::random(),
     };
     petald_actors::dht::Settings { node, call_deadline: DHT_CALL_DEADLINE }

@@ -85,6 +85,7 @@ fn node(network: &Handle) -> Node {
         client_mode: true,
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::default(),
+        acceptance: dht::Acceptance::ANYTHING,
         seed: rand::random(),
     };
     Node::new(settings, network.local_peer_id(), SystemClock.now())

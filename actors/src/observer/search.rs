@@ -96,6 +96,7 @@ impl Stranger {
             client_mode: true,
             storage: dht::storage::Limits::default(),
             cache: dht::storage::Limits::default(),
+            acceptance: dht::Acceptance::ANYTHING,
             seed,
         };
         let node = Node::new(settings, network.local_peer_id(), clock.now());

@@ -65,7 +65,7 @@ impl Neighbour {
             client_mode,
             storage,
             cache,
-            signatures: false,
+            acceptance: dht::Acceptance::ANYTHING,
             seed: id.as_bytes()[0].into(),
         };
         let names = [PING_HANDLER, STORE_HANDLER, FIND_HANDLER].map(|name| HandlerName::new(name).unwrap());

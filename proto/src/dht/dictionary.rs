@@ -41,7 +41,7 @@ fn write_head(content: &mut Vec<u8>, latest: f64, items: usize) {
 }
 
 #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
-fn infallible<T, E: std::fmt::Debug>(written: Result<T, E>) {
+pub(super) fn infallible<T, E: std::fmt::Debug>(written: Result<T, E>) {
     written.expect("a Vec takes every byte");
 }
 

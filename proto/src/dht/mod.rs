@@ -32,7 +32,9 @@ pub mod wire;
 
 pub use id::DhtId;
 pub use lookup::{Found, FreshValue};
-pub use node::{CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId};
+pub use node::{
+    Acceptance, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId,
+};
 pub use refusal::{Refusal, Refusals};
 pub use replication::{REPLICAS, Record, RecordOutcome, StoreReport};
 pub use routing::{Contact, RoutingTable};

@@ -57,7 +57,7 @@ impl Node {
             client_mode: false,
             storage,
             cache,
-            signatures: false,
+            acceptance: dht::Acceptance::ANYTHING,
             seed: 1,
         };
         let settings = crate::dht::Settings { node, call_deadline: Duration::from_secs(3) };

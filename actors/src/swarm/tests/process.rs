@@ -78,7 +78,14 @@ impl Process {
         };
         let settings = Settings {
             dht: crate::dht::Settings {
-                node: dht::Settings { id, client_mode: false, storage, cache, signatures: false, seed },
+                node: dht::Settings {
+                    id,
+                    client_mode: false,
+                    storage,
+                    cache,
+                    acceptance: dht::Acceptance::default(),
+                    seed,
+                },
                 call_deadline: Duration::from_secs(3),
             },
             bootstrap: bootstrap::Settings {

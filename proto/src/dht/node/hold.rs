@@ -6,7 +6,7 @@ use super::Node;
 use crate::{
     dht::{
         DhtId, Held, Refusal, Row, Storage, Subkey, Tag, dictionary,
-        hearsay::{self, InPlace, Voice},
+        hearsay::{InPlace, Voice, voice},
         validators::{Claim, Occasion},
         value,
     },
@@ -74,8 +74,11 @@ impl Node {
             None => storage.store(key, value, expiration, now),
             Some(subkey) => {
                 storage.store_subkey(key, subkey.clone(), value, expiration, now)?;
-                if voice == Voice::FirstHand && !in_cache {
-                    self.hearsay.note(key, subkey, expiration);
+                if voice == Voice::FirstHand
+                    && !in_cache
+                    && let Some(hearsay) = &mut self.hearsay
+                {
+                    hearsay.note(key, subkey, expiration);
                 }
                 Ok(())
             }
@@ -85,11 +88,12 @@ impl Node {
     /// Whose word a record is, and whether it is to be heard: see [`crate::dht::hearsay`].
     fn listen(&mut self, record: &Incoming<'_>, expiration: DhtTime, now: DhtTime) -> Result<Voice, Refusal> {
         let key = &record.key;
+        let Some(hearsay) = &mut self.hearsay else { return Ok(Voice::Nobodys) };
         let Some(subkey) = &record.subkey else {
-            self.hearsay.admit_plain(key, now)?;
+            hearsay.admit_plain(key, now)?;
             return Ok(Voice::Nobodys);
         };
-        let voice = hearsay::voice(subkey, record.sender);
+        let voice = voice(subkey, record.sender);
         if voice == Voice::Nobodys {
             return Ok(voice);
         }
@@ -98,11 +102,11 @@ impl Node {
         if voice == Voice::Hearsay {
             let replaced = if record.in_cache { cached } else { stored.map(|held| held.expiration) };
             let said = (record.value, expiration);
-            self.hearsay.admit((key, subkey), said, stored, replaced, record.sender, now)?;
+            hearsay.admit((key, subkey), said, stored, replaced, record.sender, now)?;
         } else if !record.in_cache {
             // The peer's own word replaces what others said, whatever expires first.
             let stored = stored.map(|held| held.expiration);
-            if stored.is_some_and(|held| held >= expiration && self.hearsay.yields(key, subkey, held)) {
+            if stored.is_some_and(|held| held >= expiration && hearsay.yields(key, subkey, held)) {
                 self.storage.withdraw(key, subkey);
             }
             if cached.is_some_and(|held| held >= expiration) {

@@ -50,10 +50,30 @@ pub struct Settings {
     pub storage: storage::Limits,
     /// Bounds of what others ask it to cache.
     pub cache: storage::Limits,
-    /// Whether records with an owner are accepted only with the owner's signature.
-    pub signatures: bool,
+    /// Which records it accepts, beyond what their form decides.
+    pub acceptance: Acceptance,
     /// Seed of its choices.
     pub seed: u64,
+}
+
+/// Which records a node accepts, beyond what their form decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Records with an owner need the owner's signature: see [`super::validators`].
+    pub signatures: bool,
+    /// What a peer says of itself counts for more than what others say of it: see the module `hearsay`.
+    pub first_hand: bool,
+}
+
+impl Acceptance {
+    /// Anything from anybody, as the original accepts it with its defaults.
+    pub const ANYTHING: Self = Self { signatures: false, first_hand: false };
+}
+
+impl Default for Acceptance {
+    fn default() -> Self {
+        Self { first_hand: true, ..Self::ANYTHING }
+    }
 }
 
 /// Names a call that the driver makes for the node.
@@ -176,7 +196,7 @@ pub struct Node {
     storage: Storage,
     cache: Storage,
     validator: Option<SignatureValidator>,
-    hearsay: Hearsay,
+    hearsay: Option<Hearsay>,
     blacklist: Blacklist,
     rng: SmallRng,
     calls: HashMap<CallId, Call>,
@@ -197,8 +217,8 @@ impl Node {
             table: RoutingTable::new(settings.id, now),
             storage: Storage::new(settings.storage),
             cache: Storage::new(settings.cache),
-            validator: settings.signatures.then(|| SignatureValidator::new(now)),
-            hearsay: Hearsay::new(now),
+            validator: settings.acceptance.signatures.then(|| SignatureValidator::new(now)),
+            hearsay: settings.acceptance.first_hand.then(|| Hearsay::new(now)),
             blacklist: Blacklist::default(),
             rng: SmallRng::seed_from_u64(settings.seed),
             calls: HashMap::new(),
@@ -220,7 +240,9 @@ impl Node {
     pub fn tick(&mut self, now: DhtTime) {
         self.storage.evict(now);
         self.cache.evict(now);
-        self.hearsay.tick(now);
+        if let Some(hearsay) = &mut self.hearsay {
+            hearsay.tick(now);
+        }
         self.end_overdue_tasks(now);
         if now >= self.next_refresh {
             self.next_refresh = now + REFRESH_PERIOD;
@@ -235,7 +257,9 @@ impl Node {
         self.blacklist = Blacklist::default();
         self.storage.drop_beyond_horizon(now);
         self.cache.drop_beyond_horizon(now);
-        self.hearsay.time_leapt(now);
+        if let Some(hearsay) = &mut self.hearsay {
+            hearsay.time_leapt(now);
+        }
         self.next_refresh = self.next_refresh.min(now + REFRESH_PERIOD);
         for task in self.tasks.values_mut() {
             task.deadline = now + TASK_DEADLINE;

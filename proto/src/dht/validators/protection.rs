@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::SignatureError;
-use crate::msgpack::TUPLE_EXTENSION;
+use crate::{dht::dictionary::infallible, msgpack::TUPLE_EXTENSION};
 
 const OWNER: &[u8] = b"[owner:";
 const SIGNATURE: &[u8] = b"[signature:";
@@ -56,17 +56,12 @@ impl<'a> Claim<'a> {
         let mut fields = Vec::with_capacity(self.key.len() + self.subkey.len() + value.len() + 32);
         let mut out = Vec::with_capacity(fields.capacity() + 8);
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
-        let mut write = || -> Result<(), rmp::encode::ValueWriteError> {
-            fields.push(0x94);
-            for bytes in [self.key, self.subkey, value] {
-                rmp::encode::write_bin(&mut fields, bytes)?;
-            }
-            rmp::encode::write_f64(&mut fields, self.expiration)?;
-            rmp::encode::write_ext_meta(&mut out, length(&fields), TUPLE_EXTENSION)?;
-            Ok(())
-        };
-        write().expect("a Vec takes every byte");
+        fields.push(0x94);
+        for bytes in [self.key, self.subkey, value] {
+            infallible(rmp::encode::write_bin(&mut fields, bytes));
+        }
+        infallible(rmp::encode::write_f64(&mut fields, self.expiration));
+        infallible(rmp::encode::write_ext_meta(&mut out, length(&fields), TUPLE_EXTENSION));
         out.append(&mut fields);
         out
     }
@@ -89,7 +84,7 @@ fn marks<'a>(bytes: &'a [u8], opening: &'static [u8]) -> impl Iterator<Item = Ma
             // At least one byte, and none of them a line feed, up to the first bracket after it.
             let rest = &bytes[content..];
             let ends = |(index, byte): (usize, &u8)| *byte == b'\n' || (index > 0 && *byte == b']');
-            let Some(length) = rest.iter().enumerate().position(ends) else { return None };
+            let length = rest.iter().enumerate().position(ends)?;
             at = content + length;
             if rest[length] == b']' {
                 at += 1;

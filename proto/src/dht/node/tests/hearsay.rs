@@ -23,7 +23,7 @@ impl Lone {
             client_mode: false,
             storage: storage::Limits::default(),
             cache: storage::Limits::default(),
-            signatures,
+            acceptance: Acceptance { signatures, ..Acceptance::default() },
             seed: 1,
         };
         Self { node: Node::new(settings, own, now), own, now }
@@ -161,7 +161,7 @@ fn other_subkeys_follow_the_original() {
 #[test]
 fn a_newcomer_may_be_handed_everything_and_then_a_trickle() {
     let mut lone = Lone::new(false);
-    lone.node.hearsay = Hearsay::rationed(Rate { burst: 500.0, per_second: 2.0 }, lone.now);
+    lone.node.hearsay = Some(Hearsay::rationed(Rate { burst: 500.0, per_second: 2.0 }, lone.now));
     let (neighbour, other) = (PeerId::random(), PeerId::random());
     let peers: Vec<PeerId> = (0..200).map(|_| PeerId::random()).collect();
     let rows = |expires_in| peers.iter().map(|peer| about_peer(*peer, ONLINE, expires_in)).collect();

@@ -45,7 +45,7 @@ impl Swarm {
             client_mode,
             storage: storage::Limits::default(),
             cache: storage::Limits::default(),
-            signatures: false,
+            acceptance: Acceptance::default(),
             seed,
         };
         self.nodes.insert(peer, Node::new(settings, peer, self.now));
