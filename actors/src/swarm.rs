@@ -15,6 +15,8 @@
 //! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
+//! Where nothing is offered, in a bootstrap, there are no backend, rpc_info, announcer and pinger.
+//!
 //! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
 //! failure for 300 s. The network is given in, so that the same branch runs over a simulated one.
 
@@ -71,6 +73,7 @@ pub fn branch(
     patience: impl Fn(&str) -> ChildSettings,
 ) -> Child {
     let (dht, server_info) = (Slot::new(), Slot::new());
+    let serves = settings.server_info.offer.is_some();
     let dht_child = {
         let (settings, handle, clock) = (settings.dht, handle.clone(), clock.clone());
         let build = move |birth| Dht::new(settings.clone(), handle.clone(), clock.clone(), birth);
@@ -128,8 +131,11 @@ pub fn branch(
         supervisor::actor("observer", &Slot::new(), patience("observer"), build)
     });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
-    children.extend(backend);
-    children.extend([rpc_info, announcer, pinger, reachability]);
+    if serves {
+        children.extend(backend);
+        children.extend([rpc_info, announcer, pinger]);
+    }
+    children.push(reachability);
     children.extend(observer);
     supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
 }
