@@ -84,7 +84,7 @@ fn node(network: &Handle) -> Node {
         id: DhtId::random(&mut rand::rng()),
         client_mode: true,
         storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::of_cache(),
         acceptance: dht::Acceptance::ANYTHING,
         seed: rand::random(),
     };

@@ -59,7 +59,7 @@ impl Neighbour {
     ) -> Self {
         let handle = network.join(peer);
         let (questions, asked) = mpsc::unbounded_channel();
-        let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::default());
+        let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::of_cache());
         let settings = dht::Settings {
             id,
             client_mode,

@@ -14,8 +14,12 @@ use crate::{msgpack, time::DhtTime};
 /// peer's largest message, 4 MiB: 32 keys leave 128 KiB to each.
 pub(super) const KEYS_PER_CALL: usize = 32;
 
-/// Calls of one lookup under way at once.
+/// Calls of one lookup under way at once, those left out that are slow.
 pub(super) const CALLS_AT_ONCE: usize = 8;
+
+/// Calls of one lookup under way at once, slow ones included. A table of which most has departed is gone through by
+/// so many at a time.
+const MAX_CALLS_AT_ONCE: usize = 32;
 
 /// What a lookup found for one key.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +46,8 @@ pub(super) struct Lookup {
     values: HashMap<DhtId, FreshValue>,
     /// Calls under way.
     calls: usize,
+    /// How many of them are slow.
+    slow: usize,
 }
 
 impl Lookup {
@@ -51,12 +57,12 @@ impl Lookup {
         mut start: impl FnMut(&DhtId) -> Vec<Contact>,
     ) -> Self {
         let searches = keys.into_iter().map(|key| (key, Search::new(key, start(&key)))).collect();
-        Self { searches, values: HashMap::new(), calls: 0 }
+        Self { searches, values: HashMap::new(), calls: 0, slow: 0 }
     }
 
     /// The next call to make: the peer that most searches wait for, and the keys to ask it for.
     pub(super) fn next_call(&mut self) -> Option<(PeerId, Vec<DhtId>)> {
-        if self.calls >= CALLS_AT_ONCE {
+        if self.calls - self.slow >= CALLS_AT_ONCE || self.calls >= MAX_CALLS_AT_ONCE {
             return None;
         }
         let mut wishes: HashMap<PeerId, Vec<DhtId>> = HashMap::new();
@@ -91,7 +97,7 @@ impl Lookup {
         usable: impl Fn(&Contact) -> bool,
         mut valid: impl FnMut(&Claim<'_>) -> bool,
     ) {
-        self.calls -= 1;
+        self.ended();
         for (key, result) in keys.iter().zip(results) {
             if let Some(search) = self.searches.get_mut(key) {
                 search.answered(peer, sender);
@@ -105,8 +111,19 @@ impl Lookup {
 
     /// Notes that a call failed: nobody waits for that peer any longer.
     pub(super) fn failed(&mut self, peer: &PeerId) {
-        self.calls -= 1;
+        self.ended();
         self.searches.values_mut().for_each(|search| search.failed(peer));
+    }
+
+    fn ended(&mut self) {
+        self.calls -= 1;
+        self.slow = self.slow.min(self.calls);
+    }
+
+    /// All calls that are under way are slow; whether there are any.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.slow = self.calls;
+        self.calls > 0
     }
 
     /// Takes a value into account, wherever it comes from.

@@ -18,6 +18,7 @@ mod blacklist;
 pub mod dictionary;
 mod hearsay;
 pub mod id;
+mod item;
 pub mod lookup;
 pub mod node;
 mod refusal;
@@ -31,6 +32,7 @@ mod value;
 pub mod wire;
 
 pub use id::DhtId;
+pub use item::{Dictionary, Item};
 pub use lookup::{Found, FreshValue};
 pub use node::{
     Acceptance, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId,
@@ -38,7 +40,7 @@ pub use node::{
 pub use refusal::{Refusal, Refusals};
 pub use replication::{REPLICAS, Record, RecordOutcome, StoreReport};
 pub use routing::{Contact, RoutingTable};
-pub use storage::{Dictionary, Held, Item, Storage};
+pub use storage::{Held, Storage};
 pub use subkey::{Subkey, Tag};
 pub use wire::{
     FIND_HANDLER, FindResult, FoundValue, PING_HANDLER, Request, Response, Row, STORE_HANDLER, WireError,

@@ -40,7 +40,7 @@ pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedCl
         id: DhtId::of_bytes(&seed.to_be_bytes()),
         client_mode: false,
         storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::of_cache(),
         acceptance: dht::Acceptance::ANYTHING,
         seed,
     };

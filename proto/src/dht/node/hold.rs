@@ -69,11 +69,12 @@ impl Node {
             validator.check(&claim, Occasion::Store(sender), now)?;
         }
         let voice = self.listen(&record, expiration, now)?;
+        let from = Some(&sender).filter(|sender| **sender != self.own_peer);
         let storage = if in_cache { &mut self.cache } else { &mut self.storage };
         match subkey {
-            None => storage.store(key, value, expiration, now),
+            None => storage.store(key, value, expiration, from, now),
             Some(subkey) => {
-                storage.store_subkey(key, subkey.clone(), value, expiration, now)?;
+                storage.store_subkey(key, subkey, value, expiration, from, now)?;
                 if voice == Voice::FirstHand
                     && !in_cache
                     && let Some(hearsay) = &mut self.hearsay
@@ -136,10 +137,10 @@ fn held_entry<'a>(
     now: DhtTime,
 ) -> Option<InPlace<'a>> {
     match storage.get(key, now)? {
-        Held::Plain(_) => None,
+        Held::Plain(..) => None,
         Held::Dictionary(entries) => {
-            let item = entries.get(subkey)?;
-            Some(InPlace { value: &item.value, expiration: item.expiration })
+            let entry = entries.get(subkey)?;
+            Some(InPlace { value: entry.value(), expiration: entry.expiration() })
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Answering others.
+//! Answering others. What a find brings is in [`super::find`], what becomes of a store in [`super::hold`].
 
 use libp2p::PeerId;
 
-use super::{Effect, InboundId, MAX_CALL_BACKS, Node, Purpose};
+use super::{Effect, InboundId, MAX_CALL_BACKS, MAX_CALLS, Node, Purpose};
 use crate::{
-    dht::{DhtId, Dictionary, FindResult, FoundValue, Held, Request, Response, routing::BUCKET_SIZE},
+    dht::{Contact, DhtId, Request, Response},
     time::DhtTime,
 };
 
@@ -12,6 +12,8 @@ impl Node {
     /// Takes in a request of `caller`. Its answer follows as an [`Effect::Answer`], at once or after a call-back.
     pub fn request(&mut self, inbound: InboundId, caller: PeerId, request: Request, now: DhtTime) {
         let sender = request.sender();
+        // The first thing that a node does when it starts is to search for itself.
+        let starts = matches!(&request, Request::Find { keys, .. } if keys.len() == 1 && keys.first() == sender.as_ref());
         let response = match request {
             Request::Ping { validate: true, .. } => {
                 self.counters.pings_served += 1;
@@ -28,20 +30,22 @@ impl Node {
             }
             Request::Find { keys, .. } => {
                 self.counters.finds_served += 1;
-                let results = keys.iter().map(|key| self.find(key, sender.as_ref(), now)).collect();
+                let results = self.find(&keys, sender.as_ref(), now);
                 Response::Find { sender: self.sender(), results }
             }
         };
         self.effects.push_back(Effect::Answer { inbound, response });
         self.heard(sender, caller, now);
+        if let Some(id) = sender.filter(|id| starts && self.table.id_of(&caller) == Some(*id)) {
+            self.met(Contact { id, peer: caller }, now);
+        }
     }
 
     /// Somebody wants to know whether it can be called: only an answer under the node id that it claims counts.
     fn call_back(&mut self, inbound: InboundId, caller: PeerId, sender: Option<DhtId>, now: DhtTime) {
-        let calling_back =
-            self.calls.values().filter(|call| matches!(call.purpose, Purpose::CallBack { .. }));
         match sender {
-            Some(claimed) if calling_back.count() < MAX_CALL_BACKS => {
+            Some(claimed) if self.call_backs < MAX_CALL_BACKS && self.calls.len() < MAX_CALLS => {
+                self.call_backs += 1;
                 let request = Request::Ping { sender: self.sender(), validate: false };
                 self.call(caller, request, Purpose::CallBack { inbound, claimed });
             }
@@ -54,29 +58,5 @@ impl Node {
 
     pub(super) fn pong(&self, now: DhtTime, available: bool) -> Response {
         Response::Ping { sender: self.sender(), time: Some(now), available }
-    }
-
-    fn find(&mut self, key: &DhtId, asker: Option<&DhtId>, now: DhtTime) -> FindResult {
-        let neighbours = self.table.nearest(key, BUCKET_SIZE, asker);
-        let (stored, cached) = (self.storage.get(key, now), self.cache.get(key, now));
-        let freshest = match (stored, cached) {
-            // Either alone would hide what the other holds.
-            (Some(Held::Dictionary(stored)), Some(Held::Dictionary(cached))) => {
-                let mut both: Dictionary = stored.clone();
-                cached.iter().for_each(|(subkey, item)| both.merge(subkey.clone(), item.clone()));
-                Some(Held::Dictionary(both))
-            }
-            (Some(stored), Some(cached)) if cached.expiration() > stored.expiration() => Some(cached.clone()),
-            (Some(held), _) | (None, Some(held)) => Some(held.clone()),
-            (None, None) => None,
-        };
-        let value = freshest.and_then(|held| {
-            let expiration = held.expiration()?.as_unix();
-            Some(match held {
-                Held::Plain(item) => FoundValue::Plain(item.value.to_vec(), expiration),
-                Held::Dictionary(dictionary) => FoundValue::Dictionary(dictionary.encode(), expiration),
-            })
-        });
-        FindResult { value, neighbours }
     }
 }

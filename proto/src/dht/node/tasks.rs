@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use libp2p::PeerId;
 
-use super::{CallFailure, Effect, Node, Outcome, Purpose, TASK_DEADLINE, TaskId};
+use super::{CallFailure, Effect, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, TASK_DEADLINE, TaskId};
 use crate::{
     dht::{
-        Contact, DhtId, FreshValue, Held, Record, Request, Row, lookup::Lookup, replication::Replication,
-        routing::BUCKET_SIZE,
+        Contact, DhtId, Record, Request, Row, lookup::Lookup, replication::Replication, routing::BUCKET_SIZE,
     },
     time::DhtTime,
 };
@@ -47,7 +46,11 @@ impl Node {
     /// then lists us to others.
     pub fn ping(&mut self, peer: PeerId, validate: bool, now: DhtTime) -> TaskId {
         let task = self.start(Work::Ping, now);
-        self.call(peer, Request::Ping { sender: self.sender(), validate }, Purpose::Ping(task));
+        if self.calls.len() < MAX_CALLS {
+            self.call(peer, Request::Ping { sender: self.sender(), validate }, Purpose::Ping(task));
+        } else if let Some(state) = self.tasks.remove(&task) {
+            self.finish(task, state, now);
+        }
         task
     }
 
@@ -83,7 +86,11 @@ impl Node {
 
     fn start(&mut self, work: Work, now: DhtTime) -> TaskId {
         let task = TaskId(self.take_id());
-        self.tasks.insert(task, Task { deadline: now + TASK_DEADLINE, work });
+        let state = Task { deadline: now + TASK_DEADLINE, work };
+        match self.tasks.len() < MAX_TASKS {
+            true => drop(self.tasks.insert(task, state)),
+            false => self.finish(task, state, now),
+        }
         task
     }
 
@@ -97,12 +104,8 @@ impl Node {
         });
         for key in keys {
             for storage in [&mut self.storage, &mut self.cache] {
-                match storage.get(&key, now) {
-                    Some(Held::Plain(item)) => lookup.offer(key, FreshValue::Plain(item.clone())),
-                    Some(Held::Dictionary(entries)) => {
-                        lookup.offer(key, FreshValue::Dictionary(entries.clone()))
-                    }
-                    None => {}
+                if let Some(held) = storage.get(&key, now) {
+                    lookup.offer(key, held.to_fresh());
                 }
             }
         }
@@ -115,25 +118,29 @@ impl Node {
         let over = match &mut state.work {
             Work::Ping => false,
             Work::Lookup(lookup) | Work::Refresh(lookup) | Work::Locate(lookup, _) => {
-                while let Some((peer, keys)) = lookup.next_call() {
-                    self.call(peer, Request::Find { sender: self.sender(), keys }, Purpose::Find(task));
+                while self.calls.len() < MAX_CALLS
+                    && let Some((peer, keys)) = lookup.next_call()
+                {
+                    let request = Request::Find { sender: self.sender(), keys: keys.clone() };
+                    self.call(peer, request, Purpose::Find(task, keys));
                 }
                 lookup.is_over()
             }
             Work::Replicate(replication) => {
                 let own_peer = self.own_peer;
                 replication.plan(|record| self.hold(&Row::from(record), own_peer, now));
-                while let Some((peer, indexes)) = replication.next_call() {
-                    let rows = replication.rows(&indexes);
-                    self.call(
-                        peer,
-                        Request::Store { sender: self.sender(), rows },
-                        Purpose::Store(task, indexes),
-                    );
+                while self.calls.len() < MAX_CALLS
+                    && let Some((peer, indexes)) = replication.next_call()
+                {
+                    let request = Request::Store { sender: self.sender(), rows: replication.rows(&indexes) };
+                    self.call(peer, request, Purpose::Store(task, indexes));
                 }
                 replication.is_over()
             }
         };
+        if !over && self.calls.len() >= MAX_CALLS {
+            self.starved.insert(task);
+        }
         match over {
             true => self.finish(task, state, now),
             false => drop(self.tasks.insert(task, state)),
@@ -152,9 +159,23 @@ impl Node {
                     .insert(task, Task { deadline: now + TASK_DEADLINE, work: Work::Replicate(replication) });
                 return self.advance(task, now);
             }
-            Work::Replicate(replication) => Outcome::Store(replication.finish()),
+            Work::Replicate(replication) => {
+                // Not earlier: a node that was handed a record would refuse it when the store comes to it.
+                self.handover.remember(replication.records());
+                Outcome::Store(replication.finish())
+            }
         };
         self.effects.push_back(Effect::Done { task, outcome });
+    }
+
+    /// Calls that have not been answered by now no longer keep searches from going on.
+    pub(super) fn hurry_searches(&mut self, now: DhtTime) {
+        let slow = self.tasks.iter_mut().filter_map(|(id, task)| Some((*id, task.work.lookup()?)));
+        let mut slow: Vec<TaskId> = slow.filter_map(|(id, lookup)| lookup.hurry().then_some(id)).collect();
+        slow.sort_unstable();
+        for task in slow {
+            self.advance(task, now);
+        }
     }
 
     pub(super) fn end_overdue_tasks(&mut self, now: DhtTime) {

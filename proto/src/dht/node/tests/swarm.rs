@@ -40,16 +40,25 @@ impl Swarm {
 
     pub(super) fn add(&mut self, seed: u64, client_mode: bool) -> PeerId {
         let peer = PeerId::random();
+        self.start(peer, DhtId::of_bytes(&seed.to_be_bytes()), client_mode, seed);
+        peer
+    }
+
+    /// Replaces a node by one that knows and holds nothing.
+    pub(super) fn restart(&mut self, peer: PeerId, id: DhtId) {
+        self.start(peer, id, false, 0);
+    }
+
+    fn start(&mut self, peer: PeerId, id: DhtId, client_mode: bool, seed: u64) {
         let settings = Settings {
-            id: DhtId::of_bytes(&seed.to_be_bytes()),
+            id,
             client_mode,
             storage: storage::Limits::default(),
-            cache: storage::Limits::default(),
+            cache: storage::Limits::of_cache(),
             acceptance: Acceptance::default(),
             seed,
         };
         self.nodes.insert(peer, Node::new(settings, peer, self.now));
-        peer
     }
 
     pub(super) fn join(&mut self, peer: PeerId, through: PeerId) {
