@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::foundation::Foundation;
 use crate::greeting::{self, Whereabouts};
+use crate::reload::Reloading;
 use crate::signals::{Hangups, Stops};
 use crate::tree;
 
@@ -22,7 +23,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let (bound, bound_now) = watch::channel(None);
     let cell = TreeCell::default();
     let (network, commands) = Handle::channel(foundation.identity.peer_id(), tree::NETWORK_COMMANDS);
-    let root = tree::root(&foundation, &network, &commands, Arc::clone(&cell), bound)?;
+    let reloading = Reloading::default();
+    let root = tree::root(&foundation, &network, &commands, Arc::clone(&cell), bound, &reloading)?;
     let root = Tree::new(root)?;
     log_panics();
     let (tree, outcome) = root.start();
@@ -43,12 +45,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let outcome = tokio::select! {
         outcome = outcome => outcome,
         never = stops.drain(|| tree.stop()) => match never {},
-        never = hangups.each(|| hung_up(&foundation)) => match never {},
+        never = hangups.each(|| hung_up(&foundation, &reloading)) => match never {},
         never = beside => match never {},
     };
     match outcome {
         Outcome::Drained => {
-            tracing::info!("petald drained");
+            let lost_log_lines = foundation.log().dropped_lines();
+            tracing::info!(lost_log_lines, "petald drained");
             Ok(Exit::Done)
         }
         Outcome::GaveUp { cause } => {
@@ -59,9 +62,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
 }
 
 /// The log first, so that what follows is told in the new file.
-fn hung_up(foundation: &Foundation) {
+fn hung_up(foundation: &Foundation, reloading: &Reloading) {
     foundation.log().reopen();
-    tracing::info!("SIGHUP: log files are opened again; the config is read at the next start");
+    reloading.wanted.notify_one();
 }
 
 /// From now on the supervisor tells of every panic in one event. The whole story, which Rust would print to the

@@ -10,6 +10,7 @@
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
 //! | [`mod@identity`], [`data_dir`] | what outlives the process |
+//! | [`reload`] | SIGHUP: who is given what of a new config |
 //! | [`logging`], [`progress`], [`service_manager`], [`signals`], [`exit`] | how it speaks, listens and ends |
 
 mod check;
@@ -26,6 +27,7 @@ mod logging;
 mod manual;
 mod probe;
 mod progress;
+mod reload;
 mod service_manager;
 mod signals;
 mod tree;

@@ -15,6 +15,7 @@
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
 //!    ├─ admin      the API for the operator
+//!    ├─ config_keeper  SIGHUP: all actors get the new settings, or none
 //!    └─ watchdog   the service manager is fed while every actor answers
 //! ```
 
@@ -31,15 +32,16 @@ use petald_actors::{
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
+    config_keeper::{self, ConfigKeeper},
     network::{self, Network},
     observer::{
         self,
         messages::{Opinion, Opinions},
     },
     pinger, reachability, rpc_info,
-    server_info::{self, Memory, Offer},
+    server_info::{self, Memory, Offer, messages::Field},
     supervisor::{self, Backoff, Child, Intensity, Slot, Strategy},
-    swarm,
+    swarm::{self, Seats},
     watchdog::{self, Watchdog},
 };
 use tokio::sync::watch;
@@ -47,6 +49,7 @@ use tokio::sync::watch;
 use crate::{
     config::{Config, Serving, State, Swarm},
     foundation::Foundation,
+    reload::{self, Reloading},
     service_manager::Managed,
 };
 
@@ -66,10 +69,12 @@ pub(crate) fn root(
     commands: &network::Commands,
     cell: TreeCell,
     bound: watch::Sender<Option<Bound>>,
+    reloading: &Reloading,
 ) -> Result<Child, RecordError> {
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
-    let swarm = swarm(foundation, network, commands, opinion)?;
-    let children = vec![swarm, ops(foundation, cell, bound, visibility)];
+    let (swarm, seats) = swarm(foundation, network, commands, opinion)?;
+    let keeper = config_keeper(foundation, reloading, seats);
+    let children = vec![swarm, ops(foundation, cell, bound, visibility, keeper)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -78,7 +83,7 @@ fn swarm(
     handle: &network::Handle,
     commands: &network::Commands,
     opinion: watch::Sender<Arc<Opinion>>,
-) -> Result<Child, RecordError> {
+) -> Result<(Child, Seats), RecordError> {
     let config = &foundation.config;
     let clock: SharedClock = Arc::new(SystemClock);
     let patience = |actor: &str| config.supervisor.of(actor);
@@ -106,6 +111,7 @@ fn ops(
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
+    keeper: Child,
 ) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
@@ -128,8 +134,17 @@ fn ops(
         let build = move |birth| Watchdog::new(settings.clone(), birth);
         supervisor::actor("watchdog", &Slot::new(), config.supervisor.of("watchdog"), build)
     };
-    let children = admin.into_iter().chain([watchdog]).collect();
+    let children = admin.into_iter().chain([keeper, watchdog]).collect();
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
+}
+
+fn config_keeper(foundation: &Foundation, reloading: &Reloading, seats: Seats) -> Child {
+    let config = &foundation.config;
+    let Reloading { wanted, reloads } = reloading.clone();
+    let read = reload::read(config.clone(), foundation.log().clone(), seats);
+    let settings = config_keeper::Settings { read, wanted, reloads };
+    let build = move |birth| ConfigKeeper::new(settings.clone(), birth);
+    supervisor::actor("config_keeper", &Slot::new(), config.supervisor.of("config_keeper"), build)
 }
 
 fn network_settings(foundation: &Foundation) -> network::Settings {
@@ -166,6 +181,12 @@ fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
 }
 
 fn bootstrap_settings(config: &Config) -> bootstrap::Settings {
+    let memory = PeerMemory::in_file(config.known_peers_file());
+    bootstrap::Settings { initial_peers: initial_peers(config), retry: retry(), memory, seed: rand::random() }
+}
+
+/// The initial peers, each with all its addresses.
+pub(crate) fn initial_peers(config: &Config) -> Vec<InitialPeer> {
     let mut initial_peers: Vec<InitialPeer> = Vec::new();
     for (peer, address) in config.network.initial_peers.iter().filter_map(split_peer_id) {
         match initial_peers.iter_mut().find(|known| known.peer == peer) {
@@ -173,8 +194,7 @@ fn bootstrap_settings(config: &Config) -> bootstrap::Settings {
             None => initial_peers.push(InitialPeer { peer, addresses: vec![address] }),
         }
     }
-    let memory = PeerMemory::in_file(config.known_peers_file());
-    bootstrap::Settings { initial_peers, retry: retry(), memory, seed: rand::random() }
+    initial_peers
 }
 
 fn announcer_settings(foundation: &Foundation) -> announcer::Settings {
@@ -190,7 +210,7 @@ fn announcer_settings(foundation: &Foundation) -> announcer::Settings {
 }
 
 fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion>>) -> observer::Settings {
-    let initial_peers = bootstrap_settings(&foundation.config).initial_peers.into_iter();
+    let initial_peers = initial_peers(&foundation.config).into_iter();
     observer::Settings {
         initial_peers: initial_peers.map(|initial| (initial.peer, initial.addresses)).collect(),
         interval: foundation.config.observer.interval,
@@ -228,13 +248,18 @@ fn retry() -> Backoff {
 fn server_info_settings(config: &Config) -> Result<server_info::Settings, RecordError> {
     Ok(server_info::Settings {
         offer: offer(config)?,
-        stated: config.serving.as_ref().map(|serving| serving.server.stated.clone()).unwrap_or_default(),
+        stated: stated(config),
         memory: Memory::in_file(config.server_info_file()),
     })
 }
 
+/// What of the offer the operator states.
+pub(crate) fn stated(config: &Config) -> Vec<Field> {
+    config.serving.as_ref().map(|serving| serving.server.stated.clone()).unwrap_or_default()
+}
+
 /// What is offered. Without a backend nothing is known of the model server, so `auto` claims no more than JOINING.
-fn offer(config: &Config) -> Result<Option<Offer>, RecordError> {
+pub(crate) fn offer(config: &Config) -> Result<Option<Offer>, RecordError> {
     let Some(Serving { model, server }) = &config.serving else { return Ok(None) };
     let state = match server.state {
         State::Online => ServerState::Online,

@@ -8,6 +8,7 @@ pub mod announcer;
 pub mod backend;
 pub mod bootstrap;
 pub mod clock;
+pub mod config_keeper;
 pub mod dht;
 pub mod durable;
 pub mod network;

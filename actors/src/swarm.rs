@@ -30,6 +30,7 @@ use crate::{
     backend::{self, Backend},
     bootstrap::{self, Bootstrap},
     clock::SharedClock,
+    config_keeper::{Live, Seat},
     dht::{self, Dht},
     network,
     observer::{self, Observer},
@@ -63,36 +64,61 @@ pub struct Settings {
     pub observer: Option<observer::Settings>,
 }
 
-/// The branch, described. `network` stands above all others, which reach it through `handle`; `patience` tells how an
-/// actor is supervised.
+/// The actors of the branch that live by new settings without a restart.
+#[derive(Debug, Clone)]
+pub struct Seats {
+    /// Of the bootstrap actor.
+    pub bootstrap: Seat<Bootstrap, bootstrap::Settings>,
+    /// Of the server_info actor.
+    pub server_info: Seat<ServerInfoStore, server_info::Settings>,
+    /// Of the backend actor, if there is one.
+    pub backend: Option<Seat<Backend, backend::Settings>>,
+    /// Of the announcer.
+    pub announcer: Seat<Announcer, announcer::Settings>,
+    /// Of the pinger.
+    pub pinger: Seat<Pinger, pinger::Settings>,
+    /// Of the observer, if there is one.
+    pub observer: Option<Seat<Observer, observer::Habits>>,
+}
+
+/// The branch, described, and the seats of those in it that reload. `network` stands above all others, which reach it
+/// through `handle`; `patience` tells how an actor is supervised.
 pub fn branch(
     settings: Settings,
     network: Child,
     handle: &network::Handle,
     clock: &SharedClock,
     patience: impl Fn(&str) -> ChildSettings,
-) -> Child {
-    let (dht, server_info) = (Slot::new(), Slot::new());
+) -> (Child, Seats) {
     let serves = settings.server_info.offer.is_some();
+    let seats = Seats {
+        bootstrap: Seat::new(settings.bootstrap),
+        server_info: Seat::new(settings.server_info),
+        backend: settings.backend.map(Seat::new),
+        announcer: Seat::new(settings.announcer),
+        pinger: Seat::new(settings.pinger),
+        observer: settings.observer.as_ref().map(|observer| Seat::new(observer.habits())),
+    };
+    let (dht, server_info) = (Slot::new(), seats.server_info.slot.clone());
     let dht_child = {
         let (settings, handle, clock) = (settings.dht, handle.clone(), clock.clone());
         let build = move |birth| Dht::new(settings.clone(), handle.clone(), clock.clone(), birth);
         supervisor::actor("dht", &dht, patience("dht"), build)
     };
     let bootstrap = {
-        let (settings, handle, dht) = (settings.bootstrap, handle.clone(), dht.clone());
-        let build = move |birth| Bootstrap::new(settings.clone(), handle.clone(), above(&dht), birth);
-        supervisor::actor("bootstrap", &Slot::new(), patience("bootstrap"), build)
+        let (settings, handle, dht) = (seats.bootstrap.settings.clone(), handle.clone(), dht.clone());
+        let build = move |birth| Bootstrap::new(current(&settings), handle.clone(), above(&dht), birth);
+        supervisor::actor("bootstrap", &seats.bootstrap.slot, patience("bootstrap"), build)
     };
     let server_info_child = {
-        let settings = settings.server_info;
-        let build = move |birth| ServerInfoStore::new(settings.clone(), birth);
+        let settings = seats.server_info.settings.clone();
+        let build = move |birth| ServerInfoStore::new(current(&settings), birth);
         supervisor::actor("server_info", &server_info, patience("server_info"), build)
     };
-    let backend = settings.backend.map(|settings| {
-        let (server_info, clock) = (server_info.clone(), clock.clone());
-        let build = move |birth| Backend::new(settings.clone(), above(&server_info), clock.clone(), birth);
-        supervisor::actor("backend", &Slot::new(), patience("backend"), build)
+    let backend = seats.backend.as_ref().map(|seat| {
+        let (settings, server_info, clock) = (seat.settings.clone(), server_info.clone(), clock.clone());
+        let build = move |birth| Backend::new(current(&settings), above(&server_info), clock.clone(), birth);
+        supervisor::actor("backend", &seat.slot, patience("backend"), build)
     });
     let rpc_info = {
         let (settings, handle, server_info) = (settings.rpc_info, handle.clone(), server_info.clone());
@@ -101,34 +127,35 @@ pub fn branch(
         supervisor::actor("rpc_info", &Slot::new(), patience("rpc_info"), build)
     };
     let announcer = {
-        let (settings, clock) = (settings.announcer, clock.clone());
-        let (dht, server_info) = (dht.clone(), server_info.clone());
+        let (settings, clock) = (seats.announcer.settings.clone(), clock.clone());
         let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
-            Announcer::new(settings.clone(), above(&dht), above(&server_info), clock.clone(), birth)
+            Announcer::new(current(&settings), above(&dht), above(&server_info), clock.clone(), birth)
         };
-        supervisor::actor("announcer", &Slot::new(), patience("announcer"), build)
+        supervisor::actor("announcer", &seats.announcer.slot, patience("announcer"), build)
     };
     let pinger = {
-        let (settings, handle) = (settings.pinger, handle.clone());
+        let (settings, handle) = (seats.pinger.settings.clone(), handle.clone());
         let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
-            Pinger::new(settings.clone(), handle.clone(), above(&dht), above(&server_info), birth)
+            Pinger::new(current(&settings), handle.clone(), above(&dht), above(&server_info), birth)
         };
-        supervisor::actor("pinger", &Slot::new(), patience("pinger"), build)
+        supervisor::actor("pinger", &seats.pinger.slot, patience("pinger"), build)
     };
     let reachability = {
         let (settings, handle) = (settings.reachability, handle.clone());
         let build = move |birth| Reachability::new(settings.clone(), handle.clone(), birth);
         supervisor::actor("reachability", &Slot::new(), patience("reachability"), build)
     };
-    let observer = settings.observer.map(|settings| {
-        let (handle, clock) = (handle.clone(), clock.clone());
+    let observer = seats.observer.as_ref().zip(settings.observer).map(|(seat, settings)| {
+        let (habits, handle, clock) = (seat.settings.clone(), handle.clone(), clock.clone());
+        let (dht, server_info) = (dht.clone(), server_info.clone());
         let build = move |birth| {
             let (dht, server_info) = (above(&dht), above(&server_info));
-            Observer::new(settings.clone(), handle.clone(), dht, server_info, clock.clone(), birth)
+            let settings = settings.clone().with(current(&habits));
+            Observer::new(settings, handle.clone(), dht, server_info, clock.clone(), birth)
         };
-        supervisor::actor("observer", &Slot::new(), patience("observer"), build)
+        supervisor::actor("observer", &seat.slot, patience("observer"), build)
     });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
     if serves {
@@ -137,7 +164,12 @@ pub fn branch(
     }
     children.push(reachability);
     children.extend(observer);
-    supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children)
+    (supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children), seats)
+}
+
+/// What an incarnation is built from: the settings that hold at its birth.
+fn current<S: Clone>(settings: &Live<S>) -> S {
+    S::clone(&settings.now())
 }
 
 #[expect(

@@ -35,7 +35,6 @@ const RESTART: &[&str] = &[
 const OPTIONAL: &[&str] = &["model", "server", "backend"];
 
 /// A config that was read again.
-#[allow(dead_code, reason = "SIGHUP is what it is for")]
 #[derive(Debug)]
 pub(crate) struct Again {
     /// What is to be in force: the new values, and the old ones of keys that need a restart.
@@ -57,7 +56,6 @@ fn is_within(key: &str, section: &str) -> bool {
 
 impl Config {
     /// Reads the same layers as when this one was loaded.
-    #[allow(dead_code, reason = "SIGHUP is what it is for")]
     pub(crate) fn load_again(&self) -> Result<Again, ConfigError> {
         self.again(std::env::vars_os())
     }

@@ -24,15 +24,14 @@ mod section;
 mod serving;
 mod supervisor;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod values;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use admin::{Admin, Debug};
-#[allow(unused_imports, reason = "SIGHUP is what it is for")]
-pub(crate) use again::{Again, reloads};
+pub(crate) use again::Again;
 pub(crate) use announce::Announce;
 pub(crate) use dht::Dht;
 pub(crate) use log::{Format, Log, Rotation};

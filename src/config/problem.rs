@@ -90,6 +90,16 @@ pub(crate) enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Each thing that is wrong.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Unreadable { .. } => vec![self.to_string()],
+            Self::Wrong { problems, .. } => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 fn list(problems: &[Problem], file: Option<&Path>) -> String {
     let mut text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     let errors = if problems.len() == 1 { "error" } else { "errors" };

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 12] = [
+const ACTORS: [&str; 13] = [
     "network",
     "dht",
     "bootstrap",
@@ -22,6 +22,7 @@ const ACTORS: [&str; 12] = [
     "reachability",
     "observer",
     "admin",
+    "config_keeper",
     "watchdog",
 ];
 

@@ -38,7 +38,6 @@ impl Shared {
     }
 
     /// Holds from the next line on.
-    #[allow(dead_code, reason = "the reload of the config is what it is for")]
     pub(super) fn set_policy(&self, policy: Policy) {
         *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
         self.reopen();

@@ -46,8 +46,13 @@ pub(super) type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + S
 
 impl Levels {
     /// What the config says.
-    pub(super) fn of(config: &config::Log) -> Self {
+    pub(crate) fn of(config: &config::Log) -> Self {
         Self { files: config.level.clone(), console: config.console.clone() }
+    }
+
+    /// Whether they are levels.
+    pub(crate) fn validate(&self) -> Result<(), LevelsError> {
+        self.files_filter().and_then(|_| self.console_filter()).map(drop)
     }
 
     pub(super) fn files_filter(&self) -> Result<EnvFilter, LevelsError> {
@@ -62,7 +67,6 @@ impl Levels {
     }
 }
 
-#[allow(dead_code, reason = "the admin API and the reload of the config are what it is for")]
 impl LogLevels {
     pub(super) fn new(now: Levels, files: Replace, console: Replace) -> Self {
         Self(Arc::new(Inner { files, console, now: Mutex::new(now) }))

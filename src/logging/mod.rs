@@ -83,7 +83,6 @@ impl Logging {
     }
 }
 
-#[allow(dead_code, reason = "the admin API and the reload of the config are what it is for")]
 impl Log {
     /// The levels in force, to be changed at any time.
     pub(crate) fn levels(&self) -> &LogLevels {

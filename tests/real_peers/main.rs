@@ -26,6 +26,7 @@ mod peers_alone;
 mod probe;
 mod python_joins;
 mod reachability;
+mod reload;
 mod rpc_info;
 mod service_manager;
 mod start_to_visible;

@@ -114,6 +114,21 @@ impl Home {
         home
     }
 
+    /// Replaces texts of the config file, each of which must be there.
+    pub(crate) fn edit(&self, replacements: &[(&str, &str)]) {
+        let mut text = std::fs::read_to_string(self.config()).unwrap();
+        for (old, new) in replacements {
+            assert!(text.contains(old), "{old:?} is not in the config:\n{text}");
+            text = text.replace(old, new);
+        }
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// The log file where `log.rotation` is `"never"`.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.data().join("log/petald.log")
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("petald.toml")
     }
@@ -262,6 +277,11 @@ impl Petald {
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::TERM);
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.process.signal(Signal::HUP);
     }
 
     /// SIGKILL, and the end of the process.

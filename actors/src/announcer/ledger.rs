@@ -113,6 +113,13 @@ impl Ledger {
         verdict
     }
 
+    /// These records are no longer ours to keep.
+    pub(super) fn forget<'a>(&mut self, names: impl Iterator<Item = &'a RecordName>) {
+        names.for_each(|name| {
+            self.records.remove(name);
+        });
+    }
+
     /// The offer has changed: nothing of the new one is confirmed.
     pub(super) fn outdate(&mut self) {
         self.records.values_mut().for_each(|entry| entry.confirmed = false);

@@ -14,6 +14,7 @@ mod foreign;
 mod ledger;
 pub mod messages;
 mod records;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -189,6 +190,9 @@ impl Announcer {
         if self.busy {
             self.queued = Some(if self.queued == Some(Scope::All) { Scope::All } else { scope });
             return;
+        }
+        if let Some(before) = self.announced.clone() {
+            self.leave_blocks(&snapshot, &before, ctx);
         }
         let expiration = self.next_expiration();
         let mut named = records::of(&snapshot.offer, self.settings.own_peer, expiration);

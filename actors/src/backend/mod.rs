@@ -12,6 +12,7 @@ mod check;
 mod figures;
 mod heartbeat;
 mod http;
+mod reload;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -229,6 +230,15 @@ impl Backend {
 }
 
 impl Settings {
+    fn check(&self, clock: &SharedClock) -> Box<dyn Check> {
+        match self.source.clone() {
+            HealthSource::Url(url) => Box::new(HttpCheck::new(url, self.timeout)),
+            HealthSource::File { path, max_age } => {
+                Box::new(HeartbeatCheck::new(path, max_age, clock.clone()))
+            }
+        }
+    }
+
     fn thresholds(&self) -> Thresholds {
         Thresholds { healthy_after: self.healthy_after, unhealthy_after: self.unhealthy_after }
     }
@@ -239,12 +249,7 @@ impl Actor for Backend {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if self.check.is_none() {
-            self.check = Some(match self.settings.source.clone() {
-                HealthSource::Url(url) => Box::new(HttpCheck::new(url, self.settings.timeout)),
-                HealthSource::File { path, max_age } => {
-                    Box::new(HeartbeatCheck::new(path, max_age, self.clock.clone()))
-                }
-            });
+            self.check = Some(self.settings.check(&self.clock));
         }
         let now = self.server_info.send(Subscribe);
         ctx.spawn(now.into_actor(self).map(Self::adopt));

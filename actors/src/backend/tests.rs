@@ -1,6 +1,7 @@
 //! A model server that comes and goes: scripted in virtual time, and a real one over loopback.
 
 mod loopback;
+mod reload;
 
 use std::{
     cell::{Cell, RefCell},

@@ -30,6 +30,11 @@ impl Verdict {
         Self { thresholds, healthy: true, successes: 0, failures }
     }
 
+    /// Other thresholds, from the next check on.
+    pub(super) fn be_as_patient_as(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
+    }
+
     /// Takes in one check. True if that changed the verdict.
     pub(super) fn note(&mut self, success: bool) -> bool {
         (self.successes, self.failures) = match success {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use hivemind_proto::dht::{Contact, DhtId, Pong};
+use libp2p::PeerId;
 use serde::Serialize;
 
 use super::{Bootstrap, InitialPeer};
@@ -44,26 +45,38 @@ pub(super) struct PeerStatus {
 
 impl Bootstrap {
     /// Dials and pings one initial peer.
-    pub(super) fn attempt(&mut self, index: usize, ctx: &mut Context<Self>) {
-        let watched = &mut self.peers[index];
-        if let Some(timer) = watched.timer.take() {
+    pub(super) fn attempt(&mut self, peer: PeerId, ctx: &mut Context<Self>) {
+        let Some(watched) = self.watched(peer) else { return };
+        let timer = watched.timer.take();
+        let busy = std::mem::replace(&mut watched.busy, true);
+        let addresses = watched.peer.addresses.clone();
+        if let Some(timer) = timer {
             ctx.cancel_future(timer);
         }
-        if std::mem::replace(&mut watched.busy, true) {
+        if busy {
             return;
         }
-        let InitialPeer { peer, addresses } = watched.peer.clone();
         // Where it was when it last answered: names may not resolve now.
         let remembered = self.memory.known().get(&peer).map(|known| known.addresses.clone());
         let also = remembered.into_iter().flatten().filter(|address| !addresses.contains(address));
         let pong = self.reach(peer, addresses.iter().cloned().chain(also).collect());
-        ctx.spawn(pong.into_actor(self).map(move |pong, this, ctx| this.attempted(index, pong, ctx)));
+        ctx.spawn(pong.into_actor(self).map(move |pong, this, ctx| this.attempted(peer, pong, ctx)));
     }
 
-    fn attempted(&mut self, index: usize, pong: Result<Pong, String>, ctx: &mut Context<Self>) {
-        let watched = &mut self.peers[index];
+    /// All initial peers, at once.
+    pub(super) fn attempt_all(&mut self, ctx: &mut Context<Self>) {
+        let peers: Vec<PeerId> = self.peers.iter().map(|watched| watched.peer.peer).collect();
+        peers.into_iter().for_each(|peer| self.attempt(peer, ctx));
+    }
+
+    /// An initial peer; `None` if the config has stopped naming it.
+    fn watched(&mut self, peer: PeerId) -> Option<&mut Watched> {
+        self.peers.iter_mut().find(|watched| watched.peer.peer == peer)
+    }
+
+    fn attempted(&mut self, peer: PeerId, pong: Result<Pong, String>, ctx: &mut Context<Self>) {
+        let Some(watched) = self.watched(peer) else { return };
         watched.busy = false;
-        let peer = watched.peer.peer;
         let before = std::mem::replace(&mut watched.standing, Standing::of(&pong));
         watched.id = pong.as_ref().ok().and_then(|pong| pong.id);
         let failures = match pong {
@@ -73,7 +86,7 @@ impl Bootstrap {
                     tracing::info!(%peer, node_id = ?pong.id, can_call_us = pong.available, "initial peer answered");
                 }
                 self.find_neighbours(ctx);
-                return self.attempt_later(index, CHECK_PERIOD, ctx);
+                return self.attempt_later(peer, CHECK_PERIOD, ctx);
             }
             Err(cause) => {
                 watched.failures += 1;
@@ -88,15 +101,17 @@ impl Bootstrap {
             }
         };
         let delay = self.pause(failures);
-        self.attempt_later(index, delay, ctx);
+        self.attempt_later(peer, delay, ctx);
     }
 
-    fn attempt_later(&mut self, index: usize, delay: Duration, ctx: &mut Context<Self>) {
-        let timer = ctx.run_later(delay, move |this, ctx| {
-            this.peers[index].timer = None;
-            this.attempt(index, ctx);
-        });
-        self.peers[index].timer = Some(timer);
+    fn attempt_later(&mut self, peer: PeerId, delay: Duration, ctx: &mut Context<Self>) {
+        let Some(watched) = self.watched(peer) else { return };
+        watched.timer = Some(ctx.run_later(delay, move |this, ctx| {
+            if let Some(watched) = this.watched(peer) {
+                watched.timer = None;
+            }
+            this.attempt(peer, ctx);
+        }));
     }
 }
 
@@ -112,6 +127,16 @@ impl Standing {
 impl Watched {
     pub(super) fn new(peer: InitialPeer) -> Self {
         Self { peer, id: None, standing: Standing::Unknown, failures: 0, busy: false, timer: None }
+    }
+
+    /// The same peer, as the config names it now.
+    pub(super) fn at(self, peer: InitialPeer) -> Self {
+        Self { peer, ..self }
+    }
+
+    /// What is left of it when the config stops naming it.
+    pub(super) fn into_timer(self) -> Option<SpawnHandle> {
+        self.timer
     }
 
     /// Its place in the DHT, if it answered the last time.

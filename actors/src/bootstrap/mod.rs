@@ -18,6 +18,7 @@ mod initial;
 mod known_peers;
 mod memory;
 mod names;
+mod reload;
 mod remembered;
 mod split;
 #[cfg(test)]
@@ -92,6 +93,8 @@ pub struct Bootstrap {
     remembering: Remembering,
     wave: Wave,
     split: SplitWatch,
+    /// A comparison of initial peers is due or under way.
+    comparing: bool,
     /// What the dht actor told; `None` until then.
     member: Option<Member>,
     known: usize,
@@ -129,6 +132,7 @@ impl Bootstrap {
             remembering: Remembering::default(),
             wave: Wave::default(),
             split: SplitWatch::default(),
+            comparing: false,
             member: None,
             known: 0,
             searching: false,
@@ -148,7 +152,7 @@ impl Bootstrap {
         ctx.add_stream(connected(self.network.events()));
         self.heard_of(first, ctx);
         self.birth.ready.notify();
-        (0..self.peers.len()).for_each(|index| self.attempt(index, ctx));
+        self.attempt_all(ctx);
         self.recall(ctx);
         self.compare_later(ctx);
     }
@@ -238,7 +242,7 @@ impl StreamHandler<Known> for Bootstrap {
         self.heard_of(known, ctx);
         if known == 0 {
             // The table is empty: nobody waits for the end of a backoff.
-            (0..self.peers.len()).for_each(|index| self.attempt(index, ctx));
+            self.attempt_all(ctx);
             self.begin_wave(ctx);
         }
     }
@@ -249,10 +253,8 @@ impl StreamHandler<Known> for Bootstrap {
 impl StreamHandler<Connected> for Bootstrap {
     /// An initial peer that failed is there again: nobody waits for the end of its backoff.
     fn handle(&mut self, Connected(peer): Connected, ctx: &mut Self::Context) {
-        if let Some(index) =
-            self.peers.iter().position(|watched| watched.peer.peer == peer && watched.failed())
-        {
-            self.attempt(index, ctx);
+        if self.peers.iter().any(|watched| watched.peer.peer == peer && watched.failed()) {
+            self.attempt(peer, ctx);
         }
     }
 

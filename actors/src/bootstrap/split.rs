@@ -125,7 +125,8 @@ fn groups(peers: &[PeerId], links: &[(usize, usize)]) -> Groups {
 
 impl Bootstrap {
     pub(super) fn compare_later(&mut self, ctx: &mut Context<Self>) {
-        if self.peers.len() < 2 {
+        self.comparing = self.peers.len() > 1;
+        if !self.comparing {
             return;
         }
         let period = if self.split.in_doubt() { DOUBT_PERIOD } else { PERIOD };

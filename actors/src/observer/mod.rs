@@ -14,6 +14,7 @@ mod evidence;
 mod expedition;
 mod judgement;
 pub mod messages;
+mod reload;
 mod report;
 mod search;
 #[cfg(test)]
@@ -53,6 +54,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// When a changed claim is looked at: it is announced at once, and this leaves it the time.
 const CHANGE_LOOK: Duration = Duration::from_secs(2);
+
+pub use reload::Habits;
 
 /// A whole look. Its steps have bounds of their own, which are a little less together.
 const LOOK_DEADLINE: Duration = Duration::from_secs(45);

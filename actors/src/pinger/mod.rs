@@ -10,6 +10,7 @@
 //!
 //! Protocol facts: `petals/server/server.py` (`ModuleAnnouncerThread._ping_next_servers`), `petals/utils/ping.py`.
 
+mod reload;
 mod round_trips;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use futures::future::join_all;
 use hivemind_proto::{
     bare_name::HandlerName,
@@ -79,6 +80,8 @@ pub struct Pinger {
     snapshots: Option<Snapshots>,
     round_trips: RoundTrips,
     rounds: u64,
+    /// Until the next round.
+    pause: Option<SpawnHandle>,
     /// Whether our record says anything of round trips.
     told: bool,
 }
@@ -114,12 +117,16 @@ impl Pinger {
             snapshots: None,
             round_trips: RoundTrips::default(),
             rounds: 0,
+            pause: None,
             told: false,
         }
     }
 
     fn round_later(&mut self, delay: Duration, ctx: &mut Context<Self>) {
-        ctx.run_later(delay, Self::round);
+        self.pause = Some(ctx.run_later(delay, |this, ctx| {
+            this.pause = None;
+            this.round(ctx);
+        }));
     }
 
     /// Looks up who serves the blocks after our first.

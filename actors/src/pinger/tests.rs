@@ -131,3 +131,18 @@ async fn the_last_block_of_a_model_and_a_bootstrap_have_nobody_to_ask() {
     let ProbeReport(status) = bootstrap.pinger.send(Probe).await.unwrap();
     assert_eq!(status["rounds"], 0);
 }
+
+#[actix_rt::test]
+async fn another_period_holds_from_the_pause_under_way() {
+    use crate::config_keeper::messages::Apply;
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let members = swarm_of(&swarm, &clock, 2).await;
+    let server = start(members.into_iter().next().unwrap(), Some(offer()));
+    sleep(FIRST_ROUND + Duration::from_secs(1)).await;
+    let rounds = async || server.pinger.send(Probe).await.unwrap().0["rounds"].as_u64().unwrap();
+    let begun = rounds().await;
+    let settings = Settings { own_peer: server.me.peer, period: Duration::from_secs(5), seed: 1 };
+    server.pinger.send(Apply(std::sync::Arc::new(settings))).await.unwrap();
+    sleep(Duration::from_secs(51)).await;
+    assert!((10..=12).contains(&(rounds().await - begun)), "{} rounds", rounds().await - begun);
+}

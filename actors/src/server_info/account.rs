@@ -3,9 +3,9 @@
 //! | what | comes from |
 //! | --- | --- |
 //! | model, blocks, names, types, adapters | the config alone |
-//! | a figure that the config states | the config at every start of the process; from then on the latest word |
+//! | a figure that the config states | the config at every start of the process, and whenever it is read again and says something new; from then on the latest word |
 //! | a figure that it leaves open | the latest word, whose ever and in whichever process, kept in the file |
-//! | the state | the config at every start of the process; kept in no file, since a state of last week is no news |
+//! | the state | as a figure that the config states, but kept in no file, since a state of last week is no news |
 //!
 //! Figures that were kept for another model or other blocks are not used.
 
@@ -51,6 +51,30 @@ impl Account {
         }
         let source = Source::Config;
         Self { config, snapshot: Arc::new(Snapshot { version, source, offer }), authors }
+    }
+
+    /// Goes on with another config of the same model. What it says anew wins over what was said since; what it says as
+    /// before does not. `stated` tells which fields it states, as before and now. False if nothing changes.
+    pub(super) fn begin_again(&mut self, config: Offer, before: &[Field], now: &[Field]) -> bool {
+        let said_anew: Vec<Field> = Field::differing(&config.server, &self.config.server)
+            .chain(before.iter().copied().filter(|field| !now.contains(field)))
+            .chain(now.iter().copied().filter(|field| !before.contains(field)))
+            .collect();
+        let of_these_blocks = config.server.blocks == self.config.server.blocks;
+        let stays = |field: &Field| {
+            let of_any_blocks = matches!(field, Field::State | Field::UsingRelay);
+            (of_these_blocks || of_any_blocks) && !said_anew.contains(field)
+        };
+        let mut offer = config.clone();
+        self.authors.retain(|field, _| stays(field));
+        self.authors.keys().for_each(|field| field.copy(&self.snapshot.offer.server, &mut offer.server));
+        self.config = config;
+        if offer == self.snapshot.offer {
+            return false;
+        }
+        let version = self.version().saturating_add(1);
+        self.snapshot = Arc::new(Snapshot { version, source: Source::Config, offer });
+        true
     }
 
     /// Whether it began with this config.

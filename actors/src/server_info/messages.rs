@@ -58,6 +58,20 @@ pub enum Field {
 }
 
 impl Field {
+    /// Gives `to` what `from` has of this field.
+    pub(super) fn copy(self, from: &ServerInfo, to: &mut ServerInfo) {
+        match self {
+            Self::State => to.state = from.state,
+            Self::Throughput => to.throughput = from.throughput,
+            Self::NetworkRps => to.network_rps = from.network_rps,
+            Self::ForwardRps => to.forward_rps = from.forward_rps,
+            Self::InferenceRps => to.inference_rps = from.inference_rps,
+            Self::CacheTokensLeft => to.cache_tokens_left = from.cache_tokens_left,
+            Self::UsingRelay => to.using_relay = from.using_relay,
+            Self::NextPings => to.next_pings.clone_from(&from.next_pings),
+        }
+    }
+
     /// The fields in which two accounts differ.
     pub(super) fn differing(one: &ServerInfo, other: &ServerInfo) -> impl Iterator<Item = Self> + use<> {
         let fields = [

@@ -12,6 +12,7 @@ mod changes;
 mod memory;
 pub mod messages;
 mod page;
+mod reload;
 mod saving;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,7 @@
 //! Changes, who may make them, and their subscribers.
 
 mod kept;
+mod reload;
 
 use actix::Addr;
 use hivemind_proto::records::{BlockRange, Rps, ServerState};

@@ -10,7 +10,7 @@ use super::*;
 
 mod again;
 mod bad;
-mod reference;
+pub(crate) mod reference;
 
 /// Loads a file with this text, environment and `--set`.
 fn load(text: &str, variables: &[(&str, &str)], arguments: &[(&str, &str)]) -> Result<Config, ConfigError> {

@@ -50,6 +50,11 @@ fn keys() -> Vec<Key> {
     keys
 }
 
+/// Every key, and whether it reloads.
+pub(crate) fn which_reload() -> Vec<(String, bool)> {
+    keys().into_iter().map(|key| (key.path, key.reloads)).collect()
+}
+
 /// A config in which every section is read.
 fn everything() -> Layers {
     let arguments = [
@@ -90,7 +95,7 @@ fn what_it_says_of_each_key_is_so() {
                 assert!(known, "{}: it has no default {}", key.path, key.default);
             }
         }
-        assert_eq!(key.reloads, reloads(&key.path), "{}", key.path);
+        assert_eq!(key.reloads, super::super::again::reloads(&key.path), "{}", key.path);
         assert!(!key.unit.is_empty(), "{}", key.path);
     }
 }

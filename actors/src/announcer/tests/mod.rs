@@ -2,6 +2,7 @@
 
 mod foreign;
 mod losses;
+mod reload;
 
 use hivemind_proto::{
     dht::{DhtId, Found, Subkey},

@@ -1,6 +1,7 @@
 //! Joining, and joining again, on a simulated swarm in virtual time.
 
 mod apart;
+mod reload;
 mod remembering;
 
 use hivemind_proto::dht::DhtId;

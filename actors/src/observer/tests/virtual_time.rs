@@ -307,3 +307,21 @@ async fn a_large_swarm_is_not_asked_through_and_less_often() {
     let pause = report["seconds_to_next_look"].as_f64().unwrap();
     assert!((pause - met as f64).abs() < 1.0, "{pause} s after {met} peers");
 }
+
+#[actix_rt::test]
+async fn another_interval_holds_from_the_pause_under_way_and_other_doors_from_the_next_look() {
+    use crate::config_keeper::messages::Apply;
+    let lab = lab(5, Some(offer())).await;
+    lab.announce(ServerState::Joining, 0..4, lab.clock.now() + TTL).await;
+    sleep(INTERVAL).await;
+    let looks = async || lab.observer.send(Probe).await.unwrap().0["looks"].as_u64().unwrap();
+    let before = looks().await;
+    let door = lab.others[4].peer;
+    let habits = Habits { initial_peers: vec![(door, vec![])], interval: Duration::from_secs(5) };
+    lab.observer.send(Apply(Arc::new(habits))).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    let more = looks().await - before;
+    assert!((11..=14).contains(&more), "{more} looks");
+    let report = lab.observer.send(Probe).await.unwrap().0;
+    assert!(report["look"].to_string().contains(&door.to_base58()), "{report}");
+}

@@ -119,7 +119,7 @@ impl Process {
             let build = move |birth| Link::new(network.clone(), peer, commands.clone(), birth);
             actor("network", &Slot::new(), patience, build)
         };
-        let swarm = branch(settings, link, &handle, clock, |_| patience);
+        let (swarm, _) = branch(settings, link, &handle, clock, |_| patience);
         let intensity = Intensity { restarts: 5, within: Duration::from_secs(1800) };
         let tree = Tree::new(supervisor("root", Strategy::OneForOne, intensity, vec![swarm])).unwrap();
         let longest_stop = tree.longest_stop();
