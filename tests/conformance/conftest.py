@@ -14,19 +14,16 @@ import signal
 import threading
 import time
 
+import loopback  # noqa: F401  hivemind without port mapping, before anything starts a node
 import pytest
 import uvloop
 from hivemind.dht import DHTID, DHTNode
-from hivemind.p2p import P2P
 from hivemind.utils import get_dht_time
 
 from daemon import MODEL, Petald
 
 TEST_LIMIT = 60.0  # seconds for one test, beside the long forms, which say their own
 TTL = 120.0  # seconds; longer than any test that does not say otherwise
-
-if "PEER_SOCKETS" in os.environ:
-    P2P._UNIX_SOCKET_PREFIX = f"/unix{os.environ['PEER_SOCKETS']}/"
 
 
 class Loop:
@@ -65,9 +62,11 @@ if "PEER_SOCKETS" in os.environ:
 
 def pytest_addoption(parser):
     parser.addoption("--name", action="append", help="only cases whose name contains it; may be given again")
-    parser.addoption("--churn-seconds", type=float, default=8.0, help="how long nodes are replaced")
     parser.addoption("--mixed", default="8+4", help="petald and Python nodes of the mixed swarm")
     parser.addoption("--churn", default="8+4", help="petald and Python nodes under churn")
+    parser.addoption("--churn-seconds", type=float, default=10.0, help="how long nodes are replaced")
+    parser.addoption("--churn-interval", type=float, default=3.0, help="seconds until a tenth is replaced again")
+    parser.addoption("--seed", type=int, default=1, help="of what is left to chance")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -100,8 +99,8 @@ def pytest_runtest_makereport(item, call):
 
 
 async def python_node(initial_peers=(), **options):
-    """A hivemind node without NAT port mapping, listening on a free port of 127.0.0.1 (p2pd's default)."""
-    return await DHTNode.create(initial_peers=[str(peer) for peer in initial_peers], nat_port_map=False, **options)
+    """A hivemind node that listens on a free port of 127.0.0.1, as p2pd does by itself."""
+    return await DHTNode.create(initial_peers=[str(peer) for peer in initial_peers], **options)
 
 
 class Stage:
@@ -124,6 +123,10 @@ class Stage:
 
     async def petald(self, initial_peers=(), **settings):
         return await asyncio.to_thread(self.spawn(initial_peers, **settings).ready)
+
+    async def many(self, count, initial_peers=(), **settings):
+        started = [self.spawn(initial_peers, **settings) for _ in range(count)]
+        return await asyncio.to_thread(lambda: [petald.ready() for petald in started])
 
     async def announcing(self, initial_peers=(), **settings):
         """A petald with a model to announce, every two seconds."""
@@ -208,6 +211,50 @@ class Swarm:
         return await asked(self.reader, self.petald.peer_id, key)
 
 
+class Fifty:
+    """A swarm in which two nodes know everybody; `asker` is a Python client that joined through the first petald."""
+
+    # A handshake costs a p2pd 1 ms, and a petald that was built for debugging 30: so most of them are Python's.
+    PETALDS, PYTHON = 6, 44
+    WAVE = 8  # started together: a machine of two cores has others to serve meanwhile
+
+    def __init__(self, stage):
+        self.stage = stage
+
+    async def begin(self):
+        stage = self.stage
+        self.petald = await stage.petald()
+        self.python = await stage.node(self.petald.addresses)
+        doors = self.petald.addresses + await addresses(self.python)
+        self.petalds = [self.petald, *await stage.many(self.PETALDS - 2, doors)]
+        self.nodes = [self.python]
+        while (missing := self.PYTHON - len(self.nodes)) > 0:
+            self.nodes += await asyncio.gather(*(stage.node(doors) for _ in range(min(missing, self.WAVE))))
+        # Joins last: what it announces goes to its place at once.
+        self.announcing = await stage.announcing(doors, announce__period="60s", announce__ttl="300s")
+        self.petalds.append(self.announcing)
+        self.peers = {node.node_id: node.peer_id for node in self.petalds + self.nodes}
+        assert len(self.peers) == self.PETALDS + self.PYTHON
+        everybody = len(self.peers) - 1
+
+        async def strangers():
+            known = self.petald.report("dht")["known_nodes"], len(self.python.protocol.routing_table.uid_to_peer_id)
+            if known == (everybody, everybody):
+                return None
+            # One call that a busy machine did not answer in time costs a node its place, until it calls again.
+            for door in (self.petald.peer_id, self.python.peer_id):
+                await asyncio.gather(*(node.protocol.call_ping(door) for node in self.nodes if node.peer_id != door))
+            return f"{known} of {everybody} are known"
+
+        await eventually(60, "two nodes know everybody", strangers)
+        self.asker = await stage.node(self.petald.addresses, client_mode=True, cache_locally=False, cache_nearest=0)
+        return self
+
+    def nearest(self, key_id, count=20, without=()):
+        """The nodes nearest to a key, as whoever knows all of them would list them."""
+        return sorted(self.peers.keys() - set(without), key=key_id.xor_distance)[:count]
+
+
 async def asked(node, peer_id, key):
     """What a peer answers to rpc_find for one key: a value with its expiration, or None."""
     key_id = DHTID.generate(source=key)
@@ -219,9 +266,23 @@ async def asked(node, peer_id, key):
 async def eventually(limit, what, look):
     """Looks until `look` returns None; what it returns before tells why it is not so yet."""
     until = time.monotonic() + limit
-    while (why := await look() if inspect.iscoroutinefunction(look) else look()) is not None:
+    while True:
+        why = look()
+        if inspect.isawaitable(why):
+            why = await why
+        if why is None:
+            return
         assert time.monotonic() < until, f"not within {limit} s: {what}; last seen: {why}"
         await asyncio.sleep(0.05)
+
+
+async def met(node, *peers):
+    """Waits until a Python node has these in its table: who has just started may not have joined yet."""
+    table = node.protocol.routing_table
+    def missing():
+        return [peer.peer_id for peer in peers if peer.peer_id not in table]
+
+    await eventually(20, "they have met", lambda: f"{missing()} unknown" if missing() else None)
 
 
 def in_seconds(seconds):
@@ -242,6 +303,28 @@ def swarm(request, tmp_path_factory):
         yield NODES.run(Swarm(stage).begin(request.param, stage.folder))
     finally:
         NODES.run(stage.close())
+
+
+@pytest.fixture(scope="session")
+def fifty(request, tmp_path_factory):
+    """Fifty nodes, six of them petald's, all in the tables of the first petald and of the first Python node."""
+    stage = Stage(tmp_path_factory.mktemp("fifty"), request.session)
+    try:
+        yield NODES.run(Fifty(stage).begin(), limit=3 * TEST_LIMIT)
+    finally:
+        NODES.run(stage.close())
+
+
+@pytest.fixture
+def figure(request):
+    """Prints a line past pytest's capture: a figure must be seen also if all is well."""
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def figure(text):
+        with capture.global_and_fixture_disabled():
+            print(f"\nfigure: {text}", flush=True)
+
+    return figure
 
 
 @pytest.fixture

@@ -60,13 +60,16 @@ class Petald:
         """`settings` are config keys with a double underscore for the dot."""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.process = None
+        self.configure(initial_peers, **settings)
+        self.start()
+
+    def configure(self, initial_peers=(), **settings):
         options = {"node.data_dir": str(self.folder / "data"), **BASE}
         if initial_peers:
             options.update({"network.swarm": "join", "network.initial_peers": [str(peer) for peer in initial_peers]})
         options.update({key.replace("__", "."): value for key, value in settings.items()})
         write_config(self.folder / "petald.toml", options)
-        self.process = None
-        self.start()
 
     def start(self):
         (self.folder / "data/admin.addr").unlink(missing_ok=True)
@@ -112,6 +115,11 @@ class Petald:
     def report(self, actor):
         """What the actor told at its last probe, 0.2 s ago at most."""
         return self.status()["reports"][actor]
+
+    def resident(self):
+        """Bytes of its memory that are resident now."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def output(self):
         return (self.folder / "output").read_text(errors="replace")[-4000:]

@@ -2,7 +2,7 @@
 //!
 //! The cases are pytest's, in this folder; pytest reports each by its name. `cargo test` runs all of them, with short
 //! forms of the long ones. `cargo test --test conformance -- NAME…` runs those whose name contains one of these;
-//! `-- churn --churn 30+10 --churn-seconds 300` and `-- mixed --mixed 30+20` print the figures.
+//! `-- churn --churn 30+10 --churn-interval 10 --churn-seconds 300` and `-- mixed --mixed 30+20` print the figures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,20 +13,18 @@
 #[allow(dead_code, reason = "shared with other tests, which use the rest of it")]
 #[path = "../support/deadline.rs"]
 mod deadline;
+#[path = "../support/foreground.rs"]
+mod foreground;
 #[allow(dead_code, reason = "shared with other tests, which start other peers too")]
 #[path = "../support/peers.rs"]
 mod peers;
 
-use std::{
-    path::Path,
-    process::{ExitCode, Stdio},
-};
+use std::{path::Path, process::ExitCode};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
 /// Options of the cases, each with a value; `conftest.py` says what they mean.
-const OPTIONS: [&str; 3] = ["--mixed", "--churn", "--churn-seconds"];
+const OPTIONS: [&str; 5] = ["--mixed", "--churn", "--churn-seconds", "--churn-interval", "--seed"];
 
 /// What pytest ends with when no case was selected.
 const NOTHING_SELECTED: i32 = 5;
@@ -52,16 +50,6 @@ fn arguments() -> Result<(Vec<String>, bool), String> {
     Ok((told, named))
 }
 
-/// Ends whatever pytest left running, such as the p2pd of a node: all of it is in one process group.
-struct Group(Pid);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Fails when the whole group has ended, which is what is wanted.
-        let _ = kill_process_group(self.0, Signal::KILL);
-    }
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let (told, named) = match arguments() {
@@ -74,7 +62,8 @@ async fn main() -> ExitCode {
     let python = peers::peers().await.hivemind;
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let sockets = tempfile::tempdir().unwrap();
-    let mut pytest = Command::new(python)
+    let mut pytest = Command::new(python);
+    pytest
         .args(["-B", "-m", "pytest", "--verbose", "--color=no", "--tb=short"])
         .arg("--basetemp")
         .arg(sockets.path().join("nodes"))
@@ -82,20 +71,9 @@ async fn main() -> ExitCode {
         .current_dir(cases)
         .env("PETALD", env!("CARGO_BIN_EXE_petald"))
         .env("PEER_SOCKETS", sockets.path())
-        .env("PYTHONWARNINGS", "ignore")
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let id = pytest.id().expect("a child that was not waited for has an id");
-    let _group =
-        Group(Pid::from_raw(id.try_into().expect("process ids are positive")).expect("and not zero"));
-    // A second interrupt ends this process at once; pytest then notices that its parent is gone.
-    let ended = tokio::select! {
-        ended = pytest.wait() => ended.unwrap(),
-        _ = tokio::signal::ctrl_c() => return ExitCode::FAILURE,
-    };
-    match ended.code() {
+        .env("PYTHONWARNINGS", "ignore");
+    // Where this process is killed, pytest notices that its parent is gone.
+    match foreground::run(pytest).await {
         Some(0) => ExitCode::SUCCESS,
         Some(NOTHING_SELECTED) if named => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,

@@ -1,5 +1,6 @@
 //! The actor on a simulated network, in virtual time.
 
+mod departures;
 pub(crate) mod time;
 
 use std::sync::Arc;
