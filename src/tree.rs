@@ -175,6 +175,7 @@ fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
         storage: config.storage.clone(),
         cache: config.cache.clone(),
         acceptance: config.acceptance,
+        caching: dht::Caching::default(),
         seed: rand::random(),
     };
     petald_actors::dht::Settings { node, call_deadline: DHT_CALL_DEADLINE }

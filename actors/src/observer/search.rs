@@ -97,6 +97,7 @@ impl Stranger {
             storage: dht::storage::Limits::default(),
             cache: dht::storage::Limits::of_cache(),
             acceptance: dht::Acceptance::ANYTHING,
+            caching: dht::Caching::off(),
             seed,
         };
         let node = Node::new(settings, network.local_peer_id(), clock.now());

@@ -66,6 +66,7 @@ impl Neighbour {
             storage,
             cache,
             acceptance: dht::Acceptance::ANYTHING,
+            caching: dht::Caching::default(),
             seed: id.as_bytes()[0].into(),
         };
         let names = [PING_HANDLER, STORE_HANDLER, FIND_HANDLER].map(|name| HandlerName::new(name).unwrap());

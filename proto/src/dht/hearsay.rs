@@ -128,11 +128,7 @@ impl Hearsay {
         if replaced.is_some_and(|replaced| replaced >= expiration) {
             return Err(Refusal::Stale);
         }
-        if let Some(stored) = stored
-            && stored.value != value
-            && stored.expiration < expiration
-            && self.is_first_hand(key, subkey, now)
-        {
+        if stored.is_some_and(|stored| self.contradicts((key, subkey), (value, expiration), stored, now)) {
             return Err(Refusal::Contradiction);
         }
         if !self.senders.take(sender, 1.0, now.as_unix()) {
@@ -143,6 +139,17 @@ impl Hearsay {
             self.first_hand.remove(&self.fingerprint(key, subkey));
         }
         Ok(())
+    }
+
+    /// Whether this would outlive, with another value, what is stored in its place and is the peer's own living word.
+    pub(super) fn contradicts(
+        &self,
+        (key, subkey): (&DhtId, &Subkey),
+        (value, expiration): (&[u8], DhtTime),
+        stored: InPlace<'_>,
+        now: DhtTime,
+    ) -> bool {
+        stored.value != value && stored.expiration < expiration && self.is_first_hand(key, subkey, now)
     }
 
     /// Whether a plain value may be stored under `key`.

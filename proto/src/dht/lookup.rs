@@ -1,6 +1,6 @@
 //! Many searches at once: whoever is nearest to several keys is asked for all of them in one call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use libp2p::PeerId;
 
@@ -44,6 +44,10 @@ pub enum FreshValue {
 pub(super) struct Lookup {
     searches: BTreeMap<DhtId, Search>,
     values: HashMap<DhtId, FreshValue>,
+    /// Who brought a value for each key.
+    holders: HashMap<DhtId, HashSet<PeerId>>,
+    /// A value that lives until then ends the search for its key.
+    sufficient: Option<DhtTime>,
     /// Calls under way.
     calls: usize,
     /// How many of them are slow.
@@ -57,7 +61,25 @@ impl Lookup {
         mut start: impl FnMut(&DhtId) -> Vec<Contact>,
     ) -> Self {
         let searches = keys.into_iter().map(|key| (key, Search::new(key, start(&key)))).collect();
-        Self { searches, values: HashMap::new(), calls: 0, slow: 0 }
+        Self {
+            searches,
+            values: HashMap::new(),
+            holders: HashMap::new(),
+            sufficient: None,
+            calls: 0,
+            slow: 0,
+        }
+    }
+
+    /// The search for a key ends with the first value that lives until `sufficient`.
+    pub(super) fn until(mut self, sufficient: DhtTime) -> Self {
+        self.sufficient = Some(sufficient);
+        self
+    }
+
+    fn is_satisfied(&self, key: &DhtId) -> bool {
+        let value = self.values.get(key).and_then(FreshValue::expiration);
+        self.sufficient.zip(value).is_some_and(|(sufficient, value)| value >= sufficient)
     }
 
     /// The next call to make: the peer that most searches wait for, and the keys to ask it for.
@@ -66,7 +88,7 @@ impl Lookup {
             return None;
         }
         let mut wishes: HashMap<PeerId, Vec<DhtId>> = HashMap::new();
-        for (key, search) in &self.searches {
+        for (key, search) in self.searches.iter().filter(|(key, _)| !self.is_satisfied(key)) {
             for contact in search.wanted() {
                 wishes.entry(contact.peer).or_default().push(*key);
             }
@@ -104,6 +126,7 @@ impl Lookup {
                 search.learned(result.neighbours.into_iter().filter(&usable));
             }
             if let Some(value) = result.value.and_then(|value| fresh(key, value, now, &mut valid).ok()) {
+                self.holders.entry(*key).or_default().insert(*peer);
                 self.offer(*key, value);
             }
         }
@@ -138,7 +161,24 @@ impl Lookup {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.calls == 0 && self.searches.values().all(Search::is_over)
+        match self.sufficient {
+            None => self.calls == 0 && self.searches.values().all(Search::is_over),
+            // Nobody waits for what is not needed any more.
+            Some(_) => self.searches.iter().all(|(key, search)| search.is_over() || self.is_satisfied(key)),
+        }
+    }
+
+    /// The values that were found.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&DhtId, &FreshValue)> {
+        self.values.iter()
+    }
+
+    /// The nodes that answered without a value for `key`, nearest first.
+    pub(super) fn lacking(&self, key: &DhtId) -> impl Iterator<Item = PeerId> {
+        let found = self.searches.get(key).map(Search::found).unwrap_or_default();
+        let holders = self.holders.get(key);
+        let lacks = move |peer: &PeerId| holders.is_none_or(|holders| !holders.contains(peer));
+        found.into_iter().map(|contact| contact.peer).filter(lacks)
     }
 
     /// What was found, by key. A lookup may be ended before it is over.
@@ -151,7 +191,8 @@ impl Lookup {
 }
 
 impl FreshValue {
-    fn expiration(&self) -> Option<DhtTime> {
+    /// When the last of it expires.
+    pub fn expiration(&self) -> Option<DhtTime> {
         match self {
             Self::Plain(item) => Some(item.expiration),
             Self::Dictionary(dictionary) => dictionary.expiration(),

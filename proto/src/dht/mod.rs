@@ -14,6 +14,7 @@
 //! | [`replication`] | storing many records at the nodes nearest to them |
 //! | [`node`] | all of it together, driven from outside |
 
+mod answer;
 mod blacklist;
 pub mod dictionary;
 mod hearsay;
@@ -35,7 +36,8 @@ pub use id::DhtId;
 pub use item::{Dictionary, Item};
 pub use lookup::{Found, FreshValue};
 pub use node::{
-    Acceptance, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId,
+    Acceptance, Caching, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings,
+    TaskId,
 };
 pub use refusal::{Refusal, Refusals};
 pub use replication::{REPLICAS, Record, RecordOutcome, StoreReport};

@@ -234,8 +234,8 @@ impl Replication {
         self.records.iter().map(|progress| &progress.record)
     }
 
-    pub(super) fn finish(self) -> StoreReport {
-        let records = self.records.into_iter().map(|progress| progress.outcome).collect();
+    pub(super) fn report(&self) -> StoreReport {
+        let records = self.records.iter().map(|progress| progress.outcome.clone()).collect();
         StoreReport { records, calls: self.calls, alone: self.alone }
     }
 }

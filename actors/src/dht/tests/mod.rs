@@ -43,6 +43,7 @@ pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedCl
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::of_cache(),
         acceptance: dht::Acceptance::ANYTHING,
+        caching: dht::Caching::default(),
         seed,
     };
     let settings = Settings { node, call_deadline: Duration::from_secs(3) };

@@ -84,6 +84,7 @@ impl Process {
                     storage,
                     cache,
                     acceptance: dht::Acceptance::default(),
+                    caching: dht::Caching::default(),
                     seed,
                 },
                 call_deadline: Duration::from_secs(3),

@@ -71,6 +71,7 @@ impl Node {
                     self.advance(task, now);
                 }
             }
+            Purpose::Offer => self.offer_ended(),
             Purpose::HandOver(newcomer) => {
                 let stored = match result {
                     Ok(Response::Store { stored, .. }) => Some(stored),

@@ -21,8 +21,10 @@ impl Node {
     /// A result for each key. When all that is held does not fit into one answer, the largest values are left out:
     /// the fewest are missing, and whoever needs them can ask for them one by one.
     pub(super) fn find(&mut self, keys: &[DhtId], asker: Option<&DhtId>, now: DhtTime) -> Vec<FindResult> {
-        self.storage.evict(now);
-        self.cache.evict(now);
+        for key in keys {
+            self.storage.get(key, now);
+            self.cache.get(key, now);
+        }
         let mut sizes: Vec<(usize, usize)> =
             keys.iter().map(|key| self.size_of(key)).enumerate().map(|(index, size)| (size, index)).collect();
         let mut bytes: usize = sizes.iter().map(|(size, _)| size + RESULT_BYTES).sum();

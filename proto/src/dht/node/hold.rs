@@ -5,7 +5,7 @@ use libp2p::PeerId;
 use super::Node;
 use crate::{
     dht::{
-        DhtId, Held, Refusal, Row, Storage, Subkey, Tag, dictionary,
+        DhtId, Held, Item, Refusal, Row, Storage, Subkey, Tag, dictionary,
         hearsay::{InPlace, Voice, voice},
         validators::{Claim, Occasion},
         value,
@@ -84,6 +84,21 @@ impl Node {
                 Ok(())
             }
         }
+    }
+
+    /// Whether what was found may be cached: it hides nothing that a peer has said itself.
+    pub(super) fn may_cache(
+        &mut self,
+        key: &DhtId,
+        subkey: Option<&Subkey>,
+        item: &Item,
+        now: DhtTime,
+    ) -> bool {
+        let Some(hearsay) = &self.hearsay else { return true };
+        let Some(subkey) = subkey else { return hearsay.admit_plain(key, now).is_ok() };
+        let said = (&item.value[..], item.expiration);
+        held_entry(&mut self.storage, key, subkey, now)
+            .is_none_or(|stored| !hearsay.contradicts((key, subkey), said, stored, now))
     }
 
     /// Whose word a record is, and whether it is to be heard: see [`crate::dht::hearsay`].

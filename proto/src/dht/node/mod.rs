@@ -6,6 +6,7 @@
 //! tasks are kept here.
 
 mod answers;
+mod caching;
 mod find;
 mod handover;
 mod hold;
@@ -20,6 +21,8 @@ use std::{
 use libp2p::PeerId;
 use rand::{SeedableRng, rngs::SmallRng};
 use serde::Serialize;
+
+pub use caching::Caching;
 
 use super::{
     DhtId, Found, Refusals, Request, Response, RoutingTable, Storage, StoreReport,
@@ -70,6 +73,8 @@ pub struct Settings {
     pub cache: storage::Limits,
     /// Which records it accepts, beyond what their form decides.
     pub acceptance: Acceptance,
+    /// What it caches of what it finds.
+    pub caching: Caching,
     /// Seed of its choices.
     pub seed: u64,
 }
@@ -176,6 +181,8 @@ enum Purpose {
     Store(TaskId, Vec<usize>),
     /// A newcomer is handed what it should hold.
     HandOver(handover::Newcomer),
+    /// A node that lacks a value is offered it for its cache.
+    Offer,
 }
 
 #[derive(Debug)]
@@ -232,6 +239,8 @@ pub struct Node {
     /// Tasks that would make calls if there were not so many under way.
     starved: BTreeSet<TaskId>,
     handover: handover::Handover,
+    caching: Caching,
+    sharing: caching::Sharing,
     effects: VecDeque<Effect>,
     next_id: u64,
     next_refresh: DhtTime,
@@ -258,6 +267,8 @@ impl Node {
             tasks: HashMap::new(),
             starved: BTreeSet::new(),
             handover: handover::Handover::new(now),
+            caching: settings.caching,
+            sharing: caching::Sharing::default(),
             effects: VecDeque::new(),
             next_id: 0,
             next_refresh: now + REFRESH_PERIOD,
@@ -282,6 +293,7 @@ impl Node {
         self.hurry_searches(now);
         self.handover.tick(now);
         self.hand_over(now);
+        self.refresh_cache(now);
         for silent in self.table.check_silent(now - SILENCE, CHECKS_PER_TICK) {
             self.check(silent);
         }
@@ -298,6 +310,7 @@ impl Node {
         self.blacklist = Blacklist::default();
         self.table.time_leapt(now);
         self.handover.time_leapt(now);
+        self.forget_refreshes();
         self.storage.drop_beyond_horizon(now);
         self.cache.drop_beyond_horizon(now);
         if let Some(hearsay) = &mut self.hearsay {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use libp2p::PeerId;
 
-use super::{CallFailure, Effect, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, TASK_DEADLINE, TaskId};
+use super::{
+    CallFailure, Effect, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, caching::Get,
+};
 use crate::{
     dht::{
         Contact, DhtId, Record, Request, Row, lookup::Lookup, replication::Replication, routing::BUCKET_SIZE,
@@ -24,7 +26,13 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) enum Work {
     Ping,
+    /// What others hold now.
     Lookup(Lookup),
+    /// What one node leads to.
+    Through(Lookup),
+    Get(Get),
+    /// A search for what is cached and about to expire.
+    RefreshCache(Lookup),
     /// A search for the node's own needs: nobody hears of its end.
     Refresh(Lookup),
     /// The records wait for the lookup of their keys.
@@ -35,8 +43,28 @@ pub(super) enum Work {
 impl Work {
     pub(super) fn lookup(&mut self) -> Option<&mut Lookup> {
         match self {
-            Self::Lookup(lookup) | Self::Refresh(lookup) | Self::Locate(lookup, _) => Some(lookup),
+            Self::Lookup(lookup)
+            | Self::Through(lookup)
+            | Self::Get(Get { lookup, .. })
+            | Self::RefreshCache(lookup)
+            | Self::Refresh(lookup)
+            | Self::Locate(lookup, _) => Some(lookup),
             Self::Ping | Self::Replicate(_) => None,
+        }
+    }
+}
+
+impl Work {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Ping => false,
+            Self::Get(get) => get.is_over(),
+            Self::Lookup(lookup)
+            | Self::Through(lookup)
+            | Self::RefreshCache(lookup)
+            | Self::Refresh(lookup)
+            | Self::Locate(lookup, _) => lookup.is_over(),
+            Self::Replicate(replication) => replication.is_over(),
         }
     }
 }
@@ -56,8 +84,10 @@ impl Node {
 
     /// Searches for every key: the freshest value, and the nodes nearest to it.
     pub fn lookup(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> TaskId {
-        let lookup = self.search(keys, now);
+        let keys: BTreeSet<DhtId> = keys.into_iter().collect();
+        let lookup = self.search(keys.iter().copied(), now);
         let task = self.start(Work::Lookup(lookup), now);
+        self.share(task, keys);
         self.advance(task, now);
         task
     }
@@ -71,7 +101,7 @@ impl Node {
         now: DhtTime,
     ) -> TaskId {
         let lookup = Lookup::new(keys, |_| vec![first]);
-        let task = self.start(Work::Lookup(lookup), now);
+        let task = self.start(Work::Through(lookup), now);
         self.advance(task, now);
         task
     }
@@ -84,7 +114,7 @@ impl Node {
         task
     }
 
-    fn start(&mut self, work: Work, now: DhtTime) -> TaskId {
+    pub(super) fn start(&mut self, work: Work, now: DhtTime) -> TaskId {
         let task = TaskId(self.take_id());
         let state = Task { deadline: now + TASK_DEADLINE, work };
         match self.tasks.len() < MAX_TASKS {
@@ -94,8 +124,8 @@ impl Node {
         task
     }
 
-    /// A lookup that begins with what we know and hold ourselves.
-    fn search(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> Lookup {
+    /// A lookup that begins with whom we know and what we hold ourselves; what is cached is left out.
+    pub(super) fn search(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> Lookup {
         let keys: BTreeSet<DhtId> = keys.into_iter().collect();
         let mut lookup = Lookup::new(keys.iter().copied(), |key| {
             let mut known = self.table.nearest(key, 2 * BUCKET_SIZE, None);
@@ -103,10 +133,8 @@ impl Node {
             known
         });
         for key in keys {
-            for storage in [&mut self.storage, &mut self.cache] {
-                if let Some(held) = storage.get(&key, now) {
-                    lookup.offer(key, held.to_fresh());
-                }
+            if let Some(held) = self.storage.get(&key, now) {
+                lookup.offer(key, held.to_fresh());
             }
         }
         lookup
@@ -115,16 +143,20 @@ impl Node {
     /// Makes the calls that a task needs next, and ends it when it needs none.
     pub(super) fn advance(&mut self, task: TaskId, now: DhtTime) {
         let Some(mut state) = self.tasks.remove(&task) else { return };
-        let over = match &mut state.work {
-            Work::Ping => false,
-            Work::Lookup(lookup) | Work::Refresh(lookup) | Work::Locate(lookup, _) => {
+        match &mut state.work {
+            Work::Ping => {}
+            Work::Lookup(lookup)
+            | Work::Through(lookup)
+            | Work::Get(Get { lookup, .. })
+            | Work::RefreshCache(lookup)
+            | Work::Refresh(lookup)
+            | Work::Locate(lookup, _) => {
                 while self.calls.len() < MAX_CALLS
                     && let Some((peer, keys)) = lookup.next_call()
                 {
                     let request = Request::Find { sender: self.sender(), keys: keys.clone() };
                     self.call(peer, request, Purpose::Find(task, keys));
                 }
-                lookup.is_over()
             }
             Work::Replicate(replication) => {
                 let own_peer = self.own_peer;
@@ -135,9 +167,9 @@ impl Node {
                     let request = Request::Store { sender: self.sender(), rows: replication.rows(&indexes) };
                     self.call(peer, request, Purpose::Store(task, indexes));
                 }
-                replication.is_over()
             }
-        };
+        }
+        let over = state.work.is_over();
         if !over && self.calls.len() >= MAX_CALLS {
             self.starved.insert(task);
         }
@@ -152,7 +184,9 @@ impl Node {
         let outcome = match state.work {
             Work::Ping => Outcome::Ping(Err(CallFailure("no answer in time".into()))),
             Work::Refresh(_) => return,
-            Work::Lookup(lookup) => Outcome::Lookup(lookup.finish()),
+            work @ Work::RefreshCache(_) => return drop(self.found(task, work, now)),
+            work @ (Work::Lookup(_) | Work::Get(_)) => Outcome::Lookup(self.found(task, work, now)),
+            Work::Through(lookup) => Outcome::Lookup(lookup.finish()),
             Work::Locate(lookup, records) => {
                 let replication = Replication::new(records, &lookup.finish(), self.sender());
                 self.tasks
@@ -162,7 +196,9 @@ impl Node {
             Work::Replicate(replication) => {
                 // Not earlier: a node that was handed a record would refuse it when the store comes to it.
                 self.handover.remember(replication.records());
-                Outcome::Store(replication.finish())
+                let report = replication.report();
+                self.stored(&replication, &report, now);
+                Outcome::Store(report)
             }
         };
         self.effects.push_back(Effect::Done { task, outcome });

@@ -15,7 +15,7 @@ mod limits;
 mod shares;
 mod slots;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use libp2p::PeerId;
 
@@ -28,6 +28,12 @@ use self::{
 };
 use super::{DhtId, Refusal, Subkey, dictionary};
 use crate::time::DhtTime;
+
+/// Entries that are dropped in one go, some milliseconds' work.
+const EVICTED_AT_ONCE: usize = 4096;
+
+/// So many entries are looked for one by one in a dictionary; for more it is gone through once.
+const FEW: usize = 4;
 
 /// What lies under a key.
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl Storage {
 
     /// What is held under `key` at `now`.
     pub fn get(&mut self, key: &DhtId, now: DhtTime) -> Option<Held<'_>> {
-        self.evict(now);
+        self.evict_under(key, now);
         self.peek(key)
     }
 
@@ -129,7 +135,7 @@ impl Storage {
         from: Option<&PeerId>,
         now: DhtTime,
     ) -> Result<(), Refusal> {
-        self.admit(value, expiration, now)?;
+        self.admit(&key, value, expiration, now)?;
         if self.peek(&key).is_some_and(|held| held.expiration() >= expiration) {
             return Err(Refusal::Stale);
         }
@@ -154,7 +160,7 @@ impl Storage {
         from: Option<&PeerId>,
         now: DhtTime,
     ) -> Result<(), Refusal> {
-        self.admit(value, expiration, now)?;
+        self.admit(&key, value, expiration, now)?;
         let wire = dictionary::entry_bytes(subkey, value);
         let bytes = ENTRY_BYTES + wire;
         let replaced = match self.shelves.get(&key) {
@@ -212,26 +218,40 @@ impl Storage {
         Ok(())
     }
 
-    /// Drops what has expired before `now`, in time proportional to what is dropped.
-    pub fn evict(&mut self, now: DhtTime) {
-        while let Some((expiration, slot)) = self.slots.soonest()
-            && expiration < now
+    /// Drops what has expired before `now`, in time proportional to what is dropped, and [`EVICTED_AT_ONCE`] at the
+    /// most: when very many expire together, nobody waits for all of them to go. Whether some are left.
+    pub fn evict(&mut self, now: DhtTime) -> bool {
+        let mut expired: Vec<(DhtId, Slot)> = Vec::new();
+        while expired.len() < EVICTED_AT_ONCE
+            && let Some(slot) = self.slots.pop_expired(now)
         {
-            self.forget(slot);
+            expired.push((self.slots.get(slot).key, slot));
+        }
+        // Those of one key go together: its dictionary is gone through once.
+        expired.sort_unstable();
+        for group in expired.chunk_by(|one, other| one.0 == other.0) {
+            self.forget(group[0].0, group.iter().map(|(_, slot)| *slot));
+        }
+        self.slots.soonest().is_some_and(|(soonest, _)| soonest < now)
+    }
+
+    /// Drops what has expired under `key`, however much else is left to be dropped.
+    fn evict_under(&mut self, key: &DhtId, now: DhtTime) {
+        if self.evict(now) {
+            let mut slots = self.all_of(key);
+            slots.retain(|slot| self.slots.get(*slot).expiration < now);
+            self.forget(*key, slots.into_iter());
         }
     }
 
     /// Drops what lies beyond the horizon: it was let in by a clock that was wrong, and nothing could replace it.
     pub fn drop_beyond_horizon(&mut self, now: DhtTime) {
         let horizon = now + self.limits.horizon;
-        let mut touched = BTreeSet::new();
-        while let Some((expiration, slot)) = self.slots.latest()
-            && expiration > horizon
-        {
-            touched.insert(self.slots.get(slot).key);
-            self.forget(slot);
-        }
-        for key in touched {
+        let mut beyond = self.slots.later_than(horizon);
+        beyond.sort_unstable();
+        for group in beyond.chunk_by(|one, other| one.0 == other.0) {
+            let key = group[0].0;
+            self.forget(key, group.iter().map(|(_, slot)| *slot));
             self.settle_latest(&key);
         }
     }
@@ -240,7 +260,8 @@ impl Storage {
     pub(super) fn withdraw(&mut self, key: &DhtId, subkey: &Subkey) {
         let Some(Shelf::Dictionary(subkeys)) = self.shelves.get(key) else { return };
         if let Ok(index) = subkeys.find(&self.slots, subkey.as_bytes()) {
-            self.forget(subkeys.slots[index]);
+            let slot = subkeys.slots[index];
+            self.forget(*key, [slot].into_iter());
             self.settle_latest(key);
         }
     }
@@ -278,8 +299,8 @@ impl Storage {
         self.limits.subkeys
     }
 
-    fn admit(&mut self, value: &[u8], expiration: DhtTime, now: DhtTime) -> Result<(), Refusal> {
-        self.evict(now);
+    fn admit(&mut self, key: &DhtId, value: &[u8], expiration: DhtTime, now: DhtTime) -> Result<(), Refusal> {
+        self.evict_under(key, now);
         if expiration <= now {
             return Err(Refusal::Expired);
         }
@@ -319,7 +340,7 @@ impl Storage {
                         && soonest < offer.expiration
                         && !replaced.contains(&slot) =>
                 {
-                    self.forget(slot);
+                    self.forget(self.slots.get(slot).key, std::iter::once(slot));
                 }
                 _ => return Err(Refusal::Full),
             }
@@ -351,20 +372,21 @@ impl Storage {
         }
     }
 
-    /// Removes one entry, and its key with the last one.
-    fn forget(&mut self, slot: Slot) {
-        let key = self.slots.get(slot).key;
+    /// Removes entries of `key`, and the key with the last one.
+    fn forget(&mut self, key: DhtId, gone: impl ExactSizeIterator<Item = Slot> + Clone) {
         let empty = match self.shelves.get_mut(&key) {
-            Some(Shelf::Plain(_)) => true,
-            Some(Shelf::Dictionary(subkeys)) => subkeys.forget(&self.slots, slot),
-            None => unreachable!("every entry lies under its key"),
+            Some(Shelf::Plain(_)) => gone.len() > 0,
+            Some(Shelf::Dictionary(subkeys)) => subkeys.forget(&self.slots, gone.clone()),
+            None => false,
         };
         if empty {
             self.shelves.remove(&key);
             self.bytes -= KEY_BYTES;
         }
-        let old = self.slots.remove(slot);
-        self.discharge(&old);
+        for slot in gone {
+            let old = self.slots.remove(slot);
+            self.discharge(&old);
+        }
     }
 }
 
@@ -385,15 +407,21 @@ impl Subkeys {
         self.slots.insert(index, slot);
     }
 
-    /// Takes an entry out; whether it was the last. Those that expire soonest go first, so the latest expiration stays
-    /// what it is.
-    fn forget(&mut self, slots: &Slots, slot: Slot) -> bool {
-        let entry = slots.get(slot);
-        let Ok(index) = self.find(slots, entry.subkey()) else {
-            unreachable!("every entry stands in its dictionary")
-        };
-        self.slots.remove(index);
-        self.bytes -= entry.wire().len();
+    /// Takes entries out; whether none is left. Those that expire soonest go first, so the latest expiration stays what
+    /// it is.
+    fn forget(&mut self, slots: &Slots, gone: impl ExactSizeIterator<Item = Slot> + Clone) -> bool {
+        self.bytes -= gone.clone().map(|slot| slots.get(slot).wire().len()).sum::<usize>();
+        if gone.len() > FEW {
+            let gone: HashSet<Slot> = gone.collect();
+            self.slots.retain(|slot| !gone.contains(slot));
+        } else {
+            for slot in gone {
+                match self.find(slots, slots.get(slot).subkey()) {
+                    Ok(index) => drop(self.slots.remove(index)),
+                    Err(_) => unreachable!("every entry stands in its dictionary"),
+                }
+            }
+        }
         if self.slots.capacity() > 2 * self.slots.len() {
             self.slots.shrink_to_fit();
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Names a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot(u32);
 
 /// One value, or one entry of a dictionary.
@@ -67,7 +67,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: Vec<Option<Entry>>,
-    unused: Vec<Slot>,
+    /// The lowest is used next, so that the end can be given back.
+    unused: BTreeSet<Slot>,
     /// One for each entry: exactly what is held, so refused stores leave no trace.
     expirations: BTreeSet<(DhtTime, Slot)>,
 }
@@ -81,7 +82,7 @@ impl Slots {
     }
 
     pub(super) fn insert(&mut self, entry: Entry) -> Slot {
-        let slot = self.unused.pop().unwrap_or_else(|| {
+        let slot = self.unused.pop_first().unwrap_or_else(|| {
             self.slots.push(None);
             Slot(self.slots.len() as u32 - 1)
         });
@@ -95,10 +96,13 @@ impl Slots {
             unreachable!("a slot that is referred to is in use")
         };
         self.expirations.remove(&(entry.expiration, slot));
-        self.unused.push(slot);
-        if self.expirations.is_empty() {
-            // Nothing is held, so nothing need be kept for it.
-            *self = Self::default();
+        self.unused.insert(slot);
+        while let Some(None) = self.slots.last() {
+            self.slots.pop();
+            self.unused.pop_last();
+        }
+        if self.slots.capacity() > 4 * self.slots.len() {
+            self.slots.shrink_to(2 * self.slots.len());
         }
         entry
     }
@@ -107,11 +111,19 @@ impl Slots {
         self.expirations.first().copied()
     }
 
-    pub(super) fn latest(&self) -> Option<(DhtTime, Slot)> {
-        self.expirations.last().copied()
+    /// Takes the one that expires soonest off the queue, if it has expired before `now`. The entry stays in its slot.
+    pub(super) fn pop_expired(&mut self, now: DhtTime) -> Option<Slot> {
+        self.soonest().filter(|(soonest, _)| *soonest < now)?;
+        self.expirations.pop_first().map(|(_, slot)| slot)
+    }
+
+    /// Keys and slots of all that expires later than `horizon`.
+    pub(super) fn later_than(&self, horizon: DhtTime) -> Vec<(DhtId, Slot)> {
+        let later = self.expirations.iter().rev().take_while(|(expiration, _)| *expiration > horizon);
+        later.map(|(_, slot)| (self.get(*slot).key, *slot)).collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.expirations.len()
+        self.slots.len() - self.unused.len()
     }
 }

@@ -24,6 +24,7 @@ impl Lone {
             storage: storage::Limits::default(),
             cache: storage::Limits::default(),
             acceptance: Acceptance { signatures, ..Acceptance::default() },
+            caching: Caching::default(),
             seed: 1,
         };
         Self { node: Node::new(settings, own, now), own, now }

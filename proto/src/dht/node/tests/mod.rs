@@ -1,9 +1,11 @@
 //! Nodes that call each other inside one thread, in virtual time.
 
+mod caching;
 mod handover;
 mod hearsay;
 mod signatures;
 mod swarm;
+mod traversal;
 
 use rand::RngExt;
 

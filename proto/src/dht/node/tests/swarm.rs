@@ -56,6 +56,7 @@ impl Swarm {
             storage: storage::Limits::default(),
             cache: storage::Limits::of_cache(),
             acceptance: Acceptance::default(),
+            caching: Caching::default(),
             seed,
         };
         self.nodes.insert(peer, Node::new(settings, peer, self.now));
@@ -72,6 +73,11 @@ impl Swarm {
         let task = start(self.nodes.get_mut(&peer).unwrap());
         self.settle();
         self.done.remove(&(peer, task)).expect("every task ends")
+    }
+
+    /// What came of a task that has ended.
+    pub(super) fn take(&mut self, peer: PeerId, task: TaskId) -> Option<Outcome> {
+        self.done.remove(&(peer, task))
     }
 
     pub(super) fn store(&mut self, peer: PeerId, records: Vec<Record>) -> StoreReport {

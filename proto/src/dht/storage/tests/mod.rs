@@ -185,3 +185,20 @@ fn a_dictionary_stays_below_what_an_answer_can_bring() {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), entries.count());
     assert_eq!(outcomes.last(), Some(&Err(Refusal::Full)));
 }
+#[test]
+fn when_very_many_expire_at_once_nobody_waits_for_all_and_nobody_sees_any() {
+    let mut storage = Storage::new(Limits::default());
+    for n in 0..3 * EVICTED_AT_ONCE as u32 {
+        let key = DhtId::of_bytes(&[(n % 7) as u8]);
+        let subkey = Subkey::text(&n.to_string());
+        storage.store_subkey(key, &subkey, b"v", at(5.0), None, at(0.0)).unwrap();
+    }
+    store_subkey(&mut storage, 1, "late", b"v", 50.0, 0.0).unwrap();
+    assert_eq!(subkeys(&mut storage, 1, 6.0), ["late"]);
+    assert!(storage.get(&key(6), at(6.0)).is_none());
+    assert!(storage.entries() > 1, "the others are dropped a part at a time");
+    assert_eq!(store_subkey(&mut storage, 2, "new", b"v", 7.0, 6.0), Ok(()));
+    assert_eq!(subkeys(&mut storage, 2, 6.0), ["new"]);
+    while storage.evict(at(6.0)) {}
+    assert_eq!((storage.entries(), storage.keys()), (2, 2));
+}

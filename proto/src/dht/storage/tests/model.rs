@@ -1,5 +1,7 @@
 //! The storage against a slow, obvious model of itself.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
