@@ -32,7 +32,7 @@ use petald_actors::{
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
-    config_keeper::{self, ConfigKeeper},
+    config_keeper::{self, ConfigKeeper, Live},
     network::{self, Network},
     observer::{
         self,
@@ -73,8 +73,9 @@ pub(crate) fn root(
 ) -> Result<Child, RecordError> {
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
     let (swarm, seats) = swarm(foundation, network, commands, opinion)?;
-    let keeper = config_keeper(foundation, reloading, seats);
-    let children = vec![swarm, ops(foundation, cell, bound, visibility, keeper)];
+    let name = Live::new(foundation.config.node.public_name.clone());
+    let keeper = config_keeper(foundation, reloading, reload::Concerned { seats, name: name.clone() });
+    let children = vec![swarm, ops(foundation, cell, bound, visibility, name, keeper)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -111,13 +112,14 @@ fn ops(
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
+    name: Live<Option<String>>,
     keeper: Child,
 ) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
         crash_endpoint: config.debug.crash_endpoint,
-        name: config.node.public_name.clone(),
+        name,
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
         visibility: visibility.clone(),
@@ -138,10 +140,10 @@ fn ops(
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
 }
 
-fn config_keeper(foundation: &Foundation, reloading: &Reloading, seats: Seats) -> Child {
+fn config_keeper(foundation: &Foundation, reloading: &Reloading, concerned: reload::Concerned) -> Child {
     let config = &foundation.config;
     let Reloading { wanted, reloads } = reloading.clone();
-    let read = reload::read(config.clone(), foundation.log().clone(), seats);
+    let read = reload::read(config.clone(), foundation.log().clone(), concerned);
     let settings = config_keeper::Settings { read, wanted, reloads };
     let build = move |birth| ConfigKeeper::new(settings.clone(), birth);
     supervisor::actor("config_keeper", &Slot::new(), config.supervisor.of("config_keeper"), build)

@@ -26,6 +26,7 @@ mod p2pd_calls;
 mod peers_alone;
 mod probe;
 mod python_joins;
+mod quiet;
 mod reachability;
 mod reload;
 mod rpc_info;
