@@ -86,6 +86,7 @@ fn node(network: &Handle) -> Node {
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::of_cache(),
         acceptance: dht::Acceptance::ANYTHING,
+        caching: dht::Caching::off(),
         seed: rand::random(),
     };
     Node::new(settings, network.local_peer_id(), SystemClock.now())
