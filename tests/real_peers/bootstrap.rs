@@ -73,5 +73,6 @@ async fn hivemind_nodes_live_on_a_bootstrap_that_announces_nothing() {
     })
     .await;
     let seen = petald.node().await.unwrap()["reports"]["observer"]["cause"].take();
-    assert_eq!(seen, "found and answered as a member of the DHT");
+    let seen = seen.as_str().unwrap();
+    assert!(seen.starts_with("found and answered as a member of the DHT"), "{seen}");
 }
