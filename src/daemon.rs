@@ -19,7 +19,9 @@ use crate::tree;
 /// Runs the node until it is drained or its root supervisor gives up.
 pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let (stops, hangups) = (Stops::listen()?, Hangups::listen()?);
-    let foundation = Foundation::lay(config)?;
+    let mut foundation = Foundation::lay(config)?;
+    // Before we listen: whoever answers under our identity now is another.
+    foundation.double = tree::double(&foundation).await;
     let (bound, bound_now) = watch::channel(None);
     let cell = TreeCell::default();
     let (network, commands) = Handle::channel(foundation.identity.peer_id(), tree::NETWORK_COMMANDS);

@@ -219,6 +219,7 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
         interval: foundation.config.observer.interval,
         retry: retry(),
         departures: network::Departures::like(network_settings(foundation)),
+        double_at_start: foundation.double.clone(),
         pool: foundation.pool.clone(),
         opinion,
         seed: rand::random(),
@@ -228,6 +229,27 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
 fn reachability_settings(foundation: &Foundation) -> reachability::Settings {
     let departures = network::Departures::like(network_settings(foundation));
     reachability::Settings { departures }
+}
+
+/// Where another process answers under our identity, looked for before there is a tree. It is told, and no reason not to
+/// start: the other one may be about to end.
+pub(crate) async fn double(foundation: &Foundation) -> Option<Multiaddr> {
+    let initial_peers: Vec<_> = bootstrap_settings(&foundation.config)
+        .initial_peers
+        .into_iter()
+        .map(|initial| (initial.peer, initial.addresses))
+        .collect();
+    let own = foundation.identity.peer_id();
+    let departures = network::Departures::like(network_settings(foundation));
+    let double = observer::double::elsewhere(&departures, own, &initial_peers).await;
+    if let Some(address) = &double {
+        tracing::warn!(
+            %address,
+            "another process answers under our identity: two nodes with one key take each other's records and \
+             connections away"
+        );
+    }
+    double
 }
 
 fn pinger_settings(foundation: &Foundation) -> pinger::Settings {

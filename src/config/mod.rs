@@ -14,6 +14,7 @@ mod again;
 mod announce;
 mod backend;
 mod dht;
+mod entry;
 mod layers;
 mod log;
 mod network;

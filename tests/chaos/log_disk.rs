@@ -46,6 +46,12 @@ pub(crate) async fn run(world: &mut World, _: &Options) -> Result<(), String> {
     })
     .await;
     world.renewed(unix_now(), TTL, LIMIT).await?;
+    // A line that did not fit stays what it is, and no other is hung onto it.
+    let logged = petald.logged();
+    let events = |line: &str| ["Z  INFO ", "Z  WARN ", "Z ERROR "].map(|mark| line.matches(mark).count());
+    if let Some(line) = logged.lines().find(|line| events(line).into_iter().sum::<usize>() > 1) {
+        return Err(format!("two events in one line: {line}"));
+    }
     report(&format!(
         "full log disk: records renewed {renewed:.1} s into it; written again {:.1} s after there was room",
         took.as_secs_f64()

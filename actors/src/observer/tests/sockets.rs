@@ -142,6 +142,7 @@ impl Lab {
             initial_peers: if initial { vec![first] } else { vec![] },
             interval: Duration::from_millis(50),
             retry: Backoff { cap: Duration::from_millis(100), ..Backoff::default() },
+            double_at_start: None,
             departures: Departures::like(settings()),
             pool: tokio::runtime::Handle::current(),
             opinion: sender,
