@@ -53,6 +53,10 @@ pub const MAX_TASKS: usize = 1024;
 /// Checks of members under way at once, of which each ends within the deadline of a call.
 const MAX_CHECKS: usize = 64;
 
+/// Goes at what has expired in one tick: 16,384 entries, some 40 ms. A million that live for five minutes expire at
+/// 3,300 a second.
+const EVICTIONS_PER_TICK: usize = 64;
+
 /// A member of whom nothing was heard for so long is asked whether it is still there. The original keeps it until a
 /// search runs into it.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -284,10 +288,15 @@ impl Node {
     /// Drops what has expired, ends tasks whose deadline has passed, and refreshes stale buckets. A second between
     /// two calls is often enough.
     pub fn tick(&mut self, now: DhtTime) {
-        self.storage.evict(now);
-        self.cache.evict(now);
         if let Some(hearsay) = &mut self.hearsay {
             hearsay.tick(now);
+        }
+        for storage in [&mut self.storage, &mut self.cache] {
+            for _ in 0..EVICTIONS_PER_TICK {
+                if !storage.evict(now) {
+                    break;
+                }
+            }
         }
         self.end_overdue_tasks(now);
         self.hurry_searches(now);

@@ -29,8 +29,8 @@ use self::{
 use super::{DhtId, Refusal, Subkey, dictionary};
 use crate::time::DhtTime;
 
-/// Entries that are dropped in one go, some milliseconds' work.
-const EVICTED_AT_ONCE: usize = 4096;
+/// Entries that are dropped in one go: half a millisecond's work, and a request may have to wait for it.
+const EVICTED_AT_ONCE: usize = 256;
 
 /// So many entries are looked for one by one in a dictionary; for more it is gone through once.
 const FEW: usize = 4;
