@@ -61,7 +61,7 @@ fn a_bootstrap_announces_nothing_and_holds_a_million_records() {
     assert_eq!(config.network.swarm, Swarm::Seed);
     assert_eq!(config.network.max_incoming_connections.get(), 2000);
     assert!(config.dht.acceptance.signatures && config.dht.acceptance.first_hand);
-    assert!(config.dht.storage.keys >= 1_000_000 && config.dht.storage.total_bytes <= 450 << 20);
+    assert!(config.dht.storage.keys >= 1_000_000 && config.dht.storage.total_bytes <= 400 << 20);
     // Where nothing is said, the defaults are those of the DHT itself.
     let silent = load(SEED, &[], &[]).unwrap();
     let limits = |limits: &hivemind_proto::dht::storage::Limits| format!("{limits:?}");
