@@ -7,6 +7,7 @@ use petald_actors::clock::SystemClock;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::descriptors;
 use crate::identity::Identity;
 use crate::logging::{Log, Logging};
 use crate::service_manager::Managed;
@@ -51,6 +52,7 @@ impl Foundation {
         for warning in &config.warnings {
             tracing::warn!(%warning, "config is odd");
         }
+        descriptors::make_room(descriptors::needed(&config.network));
         let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
         Ok(Self { config, identity, node_id, pool, double: None, data_dir, started, managed, logging })

@@ -19,6 +19,7 @@ mod cli;
 mod config;
 mod daemon;
 mod data_dir;
+mod descriptors;
 mod exit;
 mod foundation;
 mod greeting;
