@@ -5,6 +5,7 @@ use libp2p::Multiaddr;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::descriptors;
 use crate::identity::Identity;
 use crate::logging::{Log, Logging};
 use crate::service_manager::Managed;
@@ -46,6 +47,7 @@ impl Foundation {
         for warning in &config.warnings {
             tracing::warn!(%warning, "config is odd");
         }
+        descriptors::make_room(descriptors::needed(&config.network));
         let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
         Ok(Self { config, identity, node_id, pool, double: None, data_dir, managed, logging })

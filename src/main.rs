@@ -18,6 +18,7 @@ mod cli;
 mod config;
 mod daemon;
 mod data_dir;
+mod descriptors;
 mod exit;
 mod foundation;
 mod greeting;

@@ -159,8 +159,8 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
         agent_version: concat!("petald/", env!("CARGO_PKG_VERSION")).into(),
         limits: network::Limits {
             established: config.max_connections.get(),
-            // A quarter is kept for connections of our own: nobody can keep us from our bootstraps.
-            established_incoming: config.max_connections.get().div_ceil(4) * 3,
+            established_incoming: config.max_incoming_connections.get(),
+            pending: config.max_pending_connections.get(),
             established_per_peer: config.max_connections_per_peer.get(),
             ..network::Limits::default()
         },
@@ -170,11 +170,14 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
 }
 
 fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
+    let config = &foundation.config.dht;
     let node = dht::Settings {
         id: foundation.node_id,
         client_mode: false,
-        storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        storage: config.storage.clone(),
+        cache: config.cache.clone(),
+        acceptance: config.acceptance,
+        caching: dht::Caching::default(),
         seed: rand::random(),
     };
     petald_actors::dht::Settings { node, call_deadline: DHT_CALL_DEADLINE }

@@ -114,6 +114,15 @@ impl Home {
         home
     }
 
+    /// With a config file of the house.
+    pub(crate) fn of_the_house(file: &str) -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home { folder };
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file), home.config())
+            .unwrap();
+        home
+    }
+
     /// Where all of it lies.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -161,6 +170,21 @@ impl Home {
     pub(crate) fn spawn_in(&self, variables: &[(&str, &str)]) -> Starting {
         let mut command = petald();
         command.arg("run").arg("--config").arg(self.config()).envs(variables.iter().copied());
+        self.start(command)
+    }
+
+    /// Starts with `soft` file descriptors, which the process may raise, and with `--set` for what keeps a config of the
+    /// house to this folder and to loopback.
+    pub(crate) fn spawn_limited(&self, soft: u32) -> Starting {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -S -n {soft} && exec \"$@\"")).arg("sh");
+        command.arg(env!("CARGO_BIN_EXE_petald")).arg("run").arg("--config").arg(self.config());
+        let data_dir = format!("node.data_dir={}", self.data().display());
+        let loopback = ["network.listen=/ip4/127.0.0.1/tcp/0", "network.private_addresses=true"];
+        for setting in loopback.into_iter().chain(["admin.listen=127.0.0.1:0", &data_dir]) {
+            command.arg("--set").arg(setting);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
         self.start(command)
     }
 

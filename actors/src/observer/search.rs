@@ -95,7 +95,9 @@ impl Stranger {
             id: DhtId::of_bytes(&seed.to_be_bytes()),
             client_mode: true,
             storage: dht::storage::Limits::default(),
-            cache: dht::storage::Limits::default(),
+            cache: dht::storage::Limits::of_cache(),
+            acceptance: dht::Acceptance::ANYTHING,
+            caching: dht::Caching::off(),
             seed,
         };
         let node = Node::new(settings, network.local_peer_id(), clock.now());

@@ -1,21 +1,25 @@
 //! Many searches at once: whoever is nearest to several keys is asked for all of them in one call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use libp2p::PeerId;
 
 use super::{
     Contact, DhtId, Dictionary, FindResult, FoundValue, Item, Refusal, Subkey, Tag, dictionary,
-    search::Search, value,
+    search::Search, validators::Claim, value,
 };
-use crate::time::DhtTime;
+use crate::{msgpack, time::DhtTime};
 
 /// Keys in one call. An answer brings up to 20 neighbours and a value for each key, and must stay below a Python
 /// peer's largest message, 4 MiB: 32 keys leave 128 KiB to each.
 pub(super) const KEYS_PER_CALL: usize = 32;
 
-/// Calls of one lookup under way at once.
+/// Calls of one lookup under way at once, those left out that are slow.
 pub(super) const CALLS_AT_ONCE: usize = 8;
+
+/// Calls of one lookup under way at once, slow ones included. A table of which most has departed is gone through by
+/// so many at a time.
+const MAX_CALLS_AT_ONCE: usize = 32;
 
 /// What a lookup found for one key.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,8 +44,14 @@ pub enum FreshValue {
 pub(super) struct Lookup {
     searches: BTreeMap<DhtId, Search>,
     values: HashMap<DhtId, FreshValue>,
+    /// Who brought a value for each key.
+    holders: HashMap<DhtId, HashSet<PeerId>>,
+    /// A value that lives until then ends the search for its key.
+    sufficient: Option<DhtTime>,
     /// Calls under way.
     calls: usize,
+    /// How many of them are slow.
+    slow: usize,
 }
 
 impl Lookup {
@@ -51,16 +61,34 @@ impl Lookup {
         mut start: impl FnMut(&DhtId) -> Vec<Contact>,
     ) -> Self {
         let searches = keys.into_iter().map(|key| (key, Search::new(key, start(&key)))).collect();
-        Self { searches, values: HashMap::new(), calls: 0 }
+        Self {
+            searches,
+            values: HashMap::new(),
+            holders: HashMap::new(),
+            sufficient: None,
+            calls: 0,
+            slow: 0,
+        }
+    }
+
+    /// The search for a key ends with the first value that lives until `sufficient`.
+    pub(super) fn until(mut self, sufficient: DhtTime) -> Self {
+        self.sufficient = Some(sufficient);
+        self
+    }
+
+    fn is_satisfied(&self, key: &DhtId) -> bool {
+        let value = self.values.get(key).and_then(FreshValue::expiration);
+        self.sufficient.zip(value).is_some_and(|(sufficient, value)| value >= sufficient)
     }
 
     /// The next call to make: the peer that most searches wait for, and the keys to ask it for.
     pub(super) fn next_call(&mut self) -> Option<(PeerId, Vec<DhtId>)> {
-        if self.calls >= CALLS_AT_ONCE {
+        if self.calls - self.slow >= CALLS_AT_ONCE || self.calls >= MAX_CALLS_AT_ONCE {
             return None;
         }
         let mut wishes: HashMap<PeerId, Vec<DhtId>> = HashMap::new();
-        for (key, search) in &self.searches {
+        for (key, search) in self.searches.iter().filter(|(key, _)| !self.is_satisfied(key)) {
             for contact in search.wanted() {
                 wishes.entry(contact.peer).or_default().push(*key);
             }
@@ -79,7 +107,8 @@ impl Lookup {
     }
 
     /// Takes in an answer of `peer`, whose node id is `sender` unless it is a client. `usable` says which of the named
-    /// neighbours may be asked.
+    /// neighbours may be asked, `valid` which values count.
+    #[expect(clippy::too_many_arguments, reason = "an answer, and the three things that judge it")]
     pub(super) fn answered(
         &mut self,
         peer: &PeerId,
@@ -88,14 +117,16 @@ impl Lookup {
         results: Vec<FindResult>,
         now: DhtTime,
         usable: impl Fn(&Contact) -> bool,
+        mut valid: impl FnMut(&Claim<'_>) -> bool,
     ) {
-        self.calls -= 1;
+        self.ended();
         for (key, result) in keys.iter().zip(results) {
             if let Some(search) = self.searches.get_mut(key) {
                 search.answered(peer, sender);
                 search.learned(result.neighbours.into_iter().filter(&usable));
             }
-            if let Some(value) = result.value.and_then(|value| fresh(value, now).ok()) {
+            if let Some(value) = result.value.and_then(|value| fresh(key, value, now, &mut valid).ok()) {
+                self.holders.entry(*key).or_default().insert(*peer);
                 self.offer(*key, value);
             }
         }
@@ -103,8 +134,19 @@ impl Lookup {
 
     /// Notes that a call failed: nobody waits for that peer any longer.
     pub(super) fn failed(&mut self, peer: &PeerId) {
-        self.calls -= 1;
+        self.ended();
         self.searches.values_mut().for_each(|search| search.failed(peer));
+    }
+
+    fn ended(&mut self) {
+        self.calls -= 1;
+        self.slow = self.slow.min(self.calls);
+    }
+
+    /// All calls that are under way are slow; whether there are any.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.slow = self.calls;
+        self.calls > 0
     }
 
     /// Takes a value into account, wherever it comes from.
@@ -119,7 +161,24 @@ impl Lookup {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.calls == 0 && self.searches.values().all(Search::is_over)
+        match self.sufficient {
+            None => self.calls == 0 && self.searches.values().all(Search::is_over),
+            // Nobody waits for what is not needed any more.
+            Some(_) => self.searches.iter().all(|(key, search)| search.is_over() || self.is_satisfied(key)),
+        }
+    }
+
+    /// The values that were found.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&DhtId, &FreshValue)> {
+        self.values.iter()
+    }
+
+    /// The nodes that answered without a value for `key`, nearest first.
+    pub(super) fn lacking(&self, key: &DhtId) -> impl Iterator<Item = PeerId> {
+        let found = self.searches.get(key).map(Search::found).unwrap_or_default();
+        let holders = self.holders.get(key);
+        let lacks = move |peer: &PeerId| holders.is_none_or(|holders| !holders.contains(peer));
+        found.into_iter().map(|contact| contact.peer).filter(lacks)
     }
 
     /// What was found, by key. A lookup may be ended before it is over.
@@ -132,7 +191,8 @@ impl Lookup {
 }
 
 impl FreshValue {
-    fn expiration(&self) -> Option<DhtTime> {
+    /// When the last of it expires.
+    pub fn expiration(&self) -> Option<DhtTime> {
         match self {
             Self::Plain(item) => Some(item.expiration),
             Self::Dictionary(dictionary) => dictionary.expiration(),
@@ -140,8 +200,14 @@ impl FreshValue {
     }
 }
 
-/// Checks a value that a peer sent: well-formed, finite, and still alive. Entries that are not are left out.
-fn fresh(value: FoundValue, now: DhtTime) -> Result<FreshValue, Refusal> {
+/// Checks a value that a peer sent: well-formed, finite, still alive, and valid. Entries that are not are left out.
+fn fresh(
+    key: &DhtId,
+    value: FoundValue,
+    now: DhtTime,
+    mut valid: impl FnMut(&Claim<'_>) -> bool,
+) -> Result<FreshValue, Refusal> {
+    let key = key.as_bytes();
     match value {
         FoundValue::Plain(bytes, expiration) => {
             let expiration = DhtTime::from_unix(expiration).ok_or(Refusal::NotFinite)?;
@@ -151,13 +217,25 @@ fn fresh(value: FoundValue, now: DhtTime) -> Result<FreshValue, Refusal> {
             if !value::is_readable(&bytes) {
                 return Err(Refusal::Malformed);
             }
+            let claim = Claim { key, subkey: &msgpack::NIL, value: &bytes, expiration: expiration.as_unix() };
+            if !valid(&claim) {
+                return Err(Refusal::BadSignature);
+            }
             Ok(FreshValue::Plain(Item { value: bytes.into(), expiration }))
         }
         FoundValue::Dictionary(bytes, _) => {
             let items = dictionary::decode(&bytes, usize::MAX).map_err(|_| Refusal::Malformed)?;
             let mut fresh = Dictionary::default();
             for item in items.into_iter().filter(|item| value::is_readable(item.value)) {
-                if let Some(expiration) = DhtTime::from_unix(item.expiration).filter(|at| *at >= now) {
+                let claim = Claim {
+                    key,
+                    subkey: item.subkey.as_bytes(),
+                    value: item.value,
+                    expiration: item.expiration,
+                };
+                if let Some(expiration) = DhtTime::from_unix(item.expiration).filter(|at| *at >= now)
+                    && valid(&claim)
+                {
                     fresh.merge(item.subkey, Item { value: item.value.into(), expiration });
                 }
             }

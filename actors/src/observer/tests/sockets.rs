@@ -57,6 +57,8 @@ impl Node {
             client_mode: false,
             storage,
             cache,
+            acceptance: dht::Acceptance::ANYTHING,
+            caching: dht::Caching::default(),
             seed: 1,
         };
         let settings = crate::dht::Settings { node, call_deadline: Duration::from_secs(3) };
