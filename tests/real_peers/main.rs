@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin_api;
 mod announcement_cost;
 mod bad_config;
 mod bad_input;
@@ -35,4 +36,5 @@ mod rpc_info;
 mod service_manager;
 mod signatures;
 mod start_to_visible;
+mod status;
 mod two_nodes;

@@ -147,7 +147,7 @@ impl Home {
         self.folder.path().join("petald.toml")
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -164,6 +164,12 @@ impl Home {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         self.start(command)
+    }
+
+    /// The same with `--set` for each of these texts, for one whose admin API is not that of the config file.
+    pub(crate) fn spawn_set(&self, settings: &[&str]) -> Starting {
+        let pairs: Vec<_> = settings.iter().filter_map(|setting| setting.split_once('=')).collect();
+        self.spawn_with(&pairs)
     }
 
     /// The same in an environment that has these variables too.
@@ -231,6 +237,12 @@ pub(crate) struct Starting {
 }
 
 impl Starting {
+    /// SIGTERM, and the end of the process.
+    pub(crate) async fn end(&mut self) {
+        self.process.signal(Signal::TERM);
+        self.process.exit(DRAIN_LIMIT).await;
+    }
+
     /// Waits until it says where it listens.
     pub(crate) async fn listening(mut self) -> Petald {
         let (process, address_file) = (&mut self.process, &self.address_file);
@@ -306,6 +318,11 @@ impl Petald {
 
     pub(crate) async fn post(&self, path: &str) -> Result<http::Answer, String> {
         http::request(admin(&self.address_file)?, "POST", path).await
+    }
+
+    /// A request with a body.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Result<http::Answer, String> {
+        http::send(admin(&self.address_file)?, method, path, body).await
     }
 
     /// SIGTERM.

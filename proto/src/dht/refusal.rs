@@ -1,6 +1,6 @@
 //! Why a value is not held. The wire knows only `store_ok = false`; the causes are counted.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a store of one row was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum Refusal {
 }
 
 /// How often each cause was met.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusals {
     /// See [`Refusal::Stale`].
     pub stale: u64,
