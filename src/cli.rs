@@ -76,7 +76,7 @@ pub(crate) enum Command {
     },
     /// Print a manual page, or write all of them into a folder
     Man {
-        /// Which page, such as petald or petald-run
+        /// Which page, such as petald, petald-run or petald.toml
         #[arg(default_value = "petald")]
         page: String,
         /// Write all pages into this folder

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use petald_actors::admin::TreeCell;
 use petald_actors::network::Handle;
 use petald_actors::supervisor::{Outcome, Tree};
+use petald_actors::watchdog::messages::News;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -19,7 +20,9 @@ use crate::tree;
 /// Runs the node until it is drained or its root supervisor gives up.
 pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
     let (stops, hangups) = (Stops::listen()?, Hangups::listen()?);
-    let foundation = Foundation::lay(config)?;
+    let mut foundation = Foundation::lay(config)?;
+    // Before we listen: whoever answers under our identity now is another.
+    foundation.double = tree::double(&foundation).await;
     let (bound, bound_now) = watch::channel(None);
     let cell = TreeCell::default();
     let (network, commands) = Handle::channel(foundation.identity.peer_id(), tree::NETWORK_COMMANDS);
@@ -39,7 +42,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
         });
     };
     let beside = async {
-        tokio::join!(greet, greeting::keep_admin_address(&foundation.data_dir, bound_now.clone()));
+        tokio::join!(
+            greet,
+            greeting::keep_admin_address(&foundation.data_dir, bound_now.clone()),
+            foundation.managed.tell_when_reloaded(reloading.reloads.subscribe()),
+        );
         std::future::pending::<Infallible>().await
     };
     let outcome = tokio::select! {
@@ -64,6 +71,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Exit> {
 /// The log first, so that what follows is told in the new file.
 fn hung_up(foundation: &Foundation, reloading: &Reloading) {
     foundation.log().reopen();
+    foundation.managed.tell(&[News::Reloading]);
     reloading.wanted.notify_one();
 }
 

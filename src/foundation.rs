@@ -1,6 +1,7 @@
 //! What must be there before the first actor, in the order in which it is needed.
 
 use hivemind_proto::dht::DhtId;
+use libp2p::Multiaddr;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -19,6 +20,8 @@ pub(crate) struct Foundation {
     pub(crate) node_id: DhtId,
     /// The pool of threads, for what must not wait for the actors' arbiter: the swarm above all.
     pub(crate) pool: tokio::runtime::Handle,
+    /// Where another process had our key when we started, if one was found.
+    pub(crate) double: Option<Multiaddr>,
     /// Held until the end.
     pub(crate) data_dir: DataDir,
     /// Whoever started us, if it wants to hear of us.
@@ -45,7 +48,7 @@ impl Foundation {
         }
         let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, data_dir, managed, logging })
+        Ok(Self { config, identity, node_id, pool, double: None, data_dir, managed, logging })
     }
 
     /// The log, for whoever changes its levels or counts what it lost.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::LocalBoxFuture;
 use hivemind_proto::records::RecordError;
 use petald_actors::config_keeper::messages::Refusal;
-use petald_actors::config_keeper::{ActorParty, Party, Proposal, Read, Reloads};
+use petald_actors::config_keeper::{ActorParty, Live, Party, Proposal, Read, Reloads};
 use petald_actors::swarm::Seats;
 use petald_actors::{announcer, bootstrap, observer, pinger, server_info};
 use tokio::sync::{Notify, watch};
@@ -27,6 +27,15 @@ pub(crate) struct Reloading {
     pub(crate) reloads: watch::Sender<Reloads>,
 }
 
+/// All who can be given something new, besides the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Concerned {
+    /// Of the swarm's branch.
+    pub(crate) seats: Seats,
+    /// The name that the admin API tells.
+    pub(crate) name: Live<Option<String>>,
+}
+
 /// Who is given something new when a key changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Concern {
@@ -36,12 +45,14 @@ enum Concern {
     Announcer,
     Pinger,
     Observer,
+    Admin,
     Log,
 }
 
 /// Keys, and sections with all their keys, and whom they concern.
 const CONCERNS: &[(&str, Concern)] = &[
     ("node.public_name", Concern::ServerInfo),
+    ("node.public_name", Concern::Admin),
     ("network.initial_peers", Concern::Bootstrap),
     ("network.initial_peers", Concern::Observer),
     ("network.swarm", Concern::Announcer),
@@ -69,15 +80,21 @@ impl Concern {
 }
 
 /// Reads the config again, in whose place `config` is in force now.
-pub(crate) fn read(config: Config, log: Log, seats: Seats) -> Read {
+pub(crate) fn read(config: Config, log: Log, concerned: Concerned) -> Read {
     let in_force = InForce(Arc::new(Mutex::new(config)));
     Arc::new(move || {
         let again = in_force.lock().load_again().map_err(|error| error.lines())?;
-        proposal(again, &in_force, &log, &seats).map_err(|error| vec![error.to_string()])
+        proposal(again, &in_force, &log, &concerned).map_err(|error| vec![error.to_string()])
     })
 }
 
-fn proposal(again: Again, in_force: &InForce, log: &Log, seats: &Seats) -> Result<Proposal, RecordError> {
+fn proposal(
+    again: Again,
+    in_force: &InForce,
+    log: &Log,
+    concerned: &Concerned,
+) -> Result<Proposal, RecordError> {
+    let Concerned { seats, name } = concerned;
     let Again { config, changed, restart } = again;
     let mut parties: Vec<Box<dyn Party>> = Vec::new();
     if Concern::Bootstrap.is_touched(&changed) {
@@ -118,6 +135,10 @@ fn proposal(again: Again, in_force: &InForce, log: &Log, seats: &Seats) -> Resul
         };
         parties.push(Box::new(ActorParty::new("observer", seat, settings)));
     }
+    if Concern::Admin.is_touched(&changed) {
+        let now = Arc::new(config.node.public_name.clone());
+        parties.push(Box::new(NameParty { name: name.clone(), now }));
+    }
     if Concern::Log.is_touched(&changed) {
         // Levels that were set by hand stay until the config says something new of them.
         let levels = changed.iter().any(|key| key == "log.level" || key == "log.console");
@@ -129,7 +150,7 @@ fn proposal(again: Again, in_force: &InForce, log: &Log, seats: &Seats) -> Resul
     Ok(Proposal { changed, restart, warnings, parties })
 }
 
-fn now<S: Clone>(settings: &petald_actors::config_keeper::Live<S>) -> S {
+fn now<S: Clone>(settings: &Live<S>) -> S {
     S::clone(&settings.now())
 }
 
@@ -167,6 +188,28 @@ impl Party for ConfigParty {
 
     fn apply(&self) -> LocalBoxFuture<'static, ()> {
         *self.in_force.lock() = self.config.clone();
+        Box::pin(async {})
+    }
+}
+
+/// The name that the admin API tells.
+#[derive(Debug)]
+struct NameParty {
+    name: Live<Option<String>>,
+    now: Arc<Option<String>>,
+}
+
+impl Party for NameParty {
+    fn name(&self) -> &str {
+        "admin"
+    }
+
+    fn validate(&self) -> LocalBoxFuture<'static, Result<(), Refusal>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn apply(&self) -> LocalBoxFuture<'static, ()> {
+        self.name.set(Arc::clone(&self.now));
         Box::pin(async {})
     }
 }

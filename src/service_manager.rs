@@ -12,8 +12,10 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::time::Duration;
 
+use petald_actors::config_keeper::Reloads;
 use petald_actors::watchdog::messages::{News, ServiceManager};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
 
 /// The service manager, if there is one, and how often it wants to hear of us.
 #[derive(Clone, Default)]
@@ -35,6 +37,24 @@ impl Managed {
     pub(crate) fn from_environment() -> Self {
         let variable = |name: &str| std::env::var_os(name);
         Self::named(variable, std::process::id())
+    }
+
+    /// Tells it, if it is there and listens: nothing of ours depends on it.
+    pub(crate) fn tell(&self, news: &[News<'_>]) {
+        if let Some(manager) = &self.manager
+            && let Err(error) = manager.tell(news)
+        {
+            tracing::debug!(%error, "the service manager was not told");
+        }
+    }
+
+    /// Tells it of the end of each reload, whatever came of it: what it waits for after [`News::Reloading`].
+    pub(crate) async fn tell_when_reloaded(&self, mut reloads: watch::Receiver<Reloads>) {
+        while reloads.changed().await.is_ok() {
+            if !reloads.borrow_and_update().reloading {
+                self.tell(&[News::Ready]);
+            }
+        }
     }
 
     /// A name that cannot be used is told, and costs nothing else: nobody keeps a node from running with it.

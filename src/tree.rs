@@ -32,7 +32,7 @@ use petald_actors::{
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
-    config_keeper::{self, ConfigKeeper},
+    config_keeper::{self, ConfigKeeper, Live},
     network::{self, Network},
     observer::{
         self,
@@ -73,8 +73,9 @@ pub(crate) fn root(
 ) -> Result<Child, RecordError> {
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
     let (swarm, seats) = swarm(foundation, network, commands, opinion)?;
-    let keeper = config_keeper(foundation, reloading, seats);
-    let children = vec![swarm, ops(foundation, cell, bound, visibility, keeper)];
+    let name = Live::new(foundation.config.node.public_name.clone());
+    let keeper = config_keeper(foundation, reloading, reload::Concerned { seats, name: name.clone() });
+    let children = vec![swarm, ops(foundation, cell, bound, visibility, name, keeper)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -111,13 +112,14 @@ fn ops(
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
+    name: Live<Option<String>>,
     keeper: Child,
 ) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
         crash_endpoint: config.debug.crash_endpoint,
-        name: config.node.public_name.clone(),
+        name,
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
         visibility: visibility.clone(),
@@ -138,10 +140,10 @@ fn ops(
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
 }
 
-fn config_keeper(foundation: &Foundation, reloading: &Reloading, seats: Seats) -> Child {
+fn config_keeper(foundation: &Foundation, reloading: &Reloading, concerned: reload::Concerned) -> Child {
     let config = &foundation.config;
     let Reloading { wanted, reloads } = reloading.clone();
-    let read = reload::read(config.clone(), foundation.log().clone(), seats);
+    let read = reload::read(config.clone(), foundation.log().clone(), concerned);
     let settings = config_keeper::Settings { read, wanted, reloads };
     let build = move |birth| ConfigKeeper::new(settings.clone(), birth);
     supervisor::actor("config_keeper", &Slot::new(), config.supervisor.of("config_keeper"), build)
@@ -172,7 +174,8 @@ fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
         id: foundation.node_id,
         client_mode: false,
         storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::of_cache(),
+        caching: dht::Caching::default(),
         seed: rand::random(),
     };
     petald_actors::dht::Settings { node, call_deadline: DHT_CALL_DEADLINE }
@@ -214,6 +217,7 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
         interval: foundation.config.observer.interval,
         retry: retry(),
         departures: network::Departures::like(network_settings(foundation)),
+        double_at_start: foundation.double.clone(),
         pool: foundation.pool.clone(),
         opinion,
         seed: rand::random(),
@@ -223,6 +227,27 @@ fn observer_settings(foundation: &Foundation, opinion: watch::Sender<Arc<Opinion
 fn reachability_settings(foundation: &Foundation) -> reachability::Settings {
     let departures = network::Departures::like(network_settings(foundation));
     reachability::Settings { departures }
+}
+
+/// Where another process answers under our identity, looked for before there is a tree. It is told, and no reason not to
+/// start: the other one may be about to end.
+pub(crate) async fn double(foundation: &Foundation) -> Option<Multiaddr> {
+    let initial_peers: Vec<_> = bootstrap_settings(&foundation.config)
+        .initial_peers
+        .into_iter()
+        .map(|initial| (initial.peer, initial.addresses))
+        .collect();
+    let own = foundation.identity.peer_id();
+    let departures = network::Departures::like(network_settings(foundation));
+    let double = observer::double::elsewhere(&departures, own, &initial_peers).await;
+    if let Some(address) = &double {
+        tracing::warn!(
+            %address,
+            "another process answers under our identity: two nodes with one key take each other's records and \
+             connections away"
+        );
+    }
+    double
 }
 
 fn pinger_settings(foundation: &Foundation) -> pinger::Settings {

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use petald_actors::admin::Listen;
 
-use super::section::{Entry, Parsed, Section};
+use super::entry::{Entry, Parsed};
+use super::section::Section;
 use super::values::{boolean, text};
 
 /// `[admin]`

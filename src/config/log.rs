@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use super::section::{Entry, Parsed, Section};
+use super::entry::{Entry, Parsed};
+use super::section::Section;
 use super::values::{Directives, bytes, count, directives, path, word};
 
 /// How a line looks.

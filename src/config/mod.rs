@@ -13,6 +13,7 @@ mod admin;
 mod again;
 mod announce;
 mod backend;
+mod entry;
 mod layers;
 mod log;
 mod network;

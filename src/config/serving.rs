@@ -4,7 +4,8 @@
 use hivemind_proto::records::{BlockRange, DhtPrefix, NonNegative};
 use petald_actors::server_info::messages::Field;
 
-use super::section::{Entry, Parsed, Section};
+use super::entry::{Entry, Parsed};
+use super::section::Section;
 use super::values::{count_up_to, list, number, parsed, text, unsigned, word};
 
 /// The most blocks that a model may have; the largest known one has 126. Each is a record of ours.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use libp2p::multiaddr::{Multiaddr, Protocol};
 use tracing_subscriber::EnvFilter;
 
-use super::section::{Entry, Parsed};
+use super::entry::{Entry, Parsed};
 
 /// A year; a longer wait is surely a slip of the unit, and far longer ones overflow the clock.
 const LONGEST_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -84,7 +84,8 @@ fn node(network: &Handle) -> Node {
         id: DhtId::random(&mut rand::rng()),
         client_mode: true,
         storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::of_cache(),
+        caching: dht::Caching::off(),
         seed: rand::random(),
     };
     Node::new(settings, network.local_peer_id(), SystemClock.now())

@@ -12,6 +12,7 @@
 
 mod figures;
 mod kills;
+mod log_disk;
 mod losses;
 mod names;
 mod net;
@@ -48,7 +49,7 @@ pub(crate) struct Options {
 
 type Run = for<'a> fn(&'a mut World, &'a Options) -> LocalBoxFuture<'a, Result<(), String>>;
 
-const SCENARIOS: [(&str, Run); 10] = [
+const SCENARIOS: [(&str, Run); 11] = [
     ("kill", |world, options| kills::run(world, options).boxed_local()),
     ("bootstrap_away", |world, options| losses::bootstrap_away(world, options).boxed_local()),
     ("bootstraps_replaced", |world, options| losses::bootstraps_replaced(world, options).boxed_local()),
@@ -61,6 +62,7 @@ const SCENARIOS: [(&str, Run); 10] = [
     ("all_peers_restarted", |world, options| losses::all_peers_restarted(world, options).boxed_local()),
     ("bootstraps_move", |world, options| names::bootstraps_move(world, options).boxed_local()),
     ("cut_off", |world, options| losses::cut_off(world, options).boxed_local()),
+    ("log_disk", |world, options| log_disk::run(world, options).boxed_local()),
     ("panics", |world, options| panics::run(world, options).boxed_local()),
     ("weather", |world, options| weather::run(world, options).boxed_local()),
 ];

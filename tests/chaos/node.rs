@@ -234,6 +234,13 @@ impl Petald {
         PathBuf::from(path)
     }
 
+    /// Everything in its log files.
+    pub(crate) fn logged(&self) -> String {
+        let files = std::fs::read_dir(self.disk()).into_iter().flatten().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "log"));
+        logs.filter_map(|log| std::fs::read_to_string(log.path()).ok()).collect()
+    }
+
     /// Fills the log disk to the last byte.
     pub(crate) fn fill_disk(&self) -> std::io::Result<()> {
         let mut ballast = std::fs::File::create(self.disk().join("ballast"))?;

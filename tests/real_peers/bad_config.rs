@@ -95,3 +95,32 @@ async fn an_absent_file_is_named() {
         assert!(said.contains("/nowhere/petald.toml"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    for command in ["check", "run"] {
+        let output = refused(&[command, "--config", folder]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(CONFIG), "{said}");
+        assert!(said.contains(folder), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_odd_is_shown_and_refuses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, key) = (folder.path().join("odd.toml"), folder.path().join("identity"));
+    let text = format!("[network]\nswarm = \"seed\"\nidentity = {key:?}\n[announce]\nttl = \"2h\"\n");
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(&key, "a key").unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let output = refused(&["check", "--offline", "--config", file.to_str().unwrap()]).await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let warnings: Vec<_> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 2, "{said}");
+    assert!(warnings[0].contains("odd.toml:5: announce.ttl: "), "{said}");
+    assert!(warnings[1].contains("others can get at the key (mode 0644)"), "{said}");
+}

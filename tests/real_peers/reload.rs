@@ -95,7 +95,7 @@ async fn a_stranger_sees_what_was_reloaded_and_crashes_do_not_undo_it() {
     assert_eq!(report["last"]["restart"], json!(["model.num_blocks", "network.listen"]), "{report}");
     seen(&reader, &petald, &config, "the third config", (some, 100.0, "another name")).await;
     let node = petald.node().await.unwrap();
-    assert_eq!(node["listen"], json!(petald.addresses));
+    assert_eq!((&node["listen"], &node["name"]), (&json!(petald.addresses), &json!("another name")));
 
     // Refused: all that is wrong is told, and nothing changes.
     home.edit(&[

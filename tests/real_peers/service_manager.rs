@@ -31,7 +31,7 @@ async fn heard(socket: &Socket, line: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_tells_its_manager_that_it_is_up_alive_visible_and_leaving() {
+async fn it_tells_its_manager_that_it_is_up_alive_visible_reloading_and_leaving() {
     let _machine = shared().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
@@ -54,6 +54,9 @@ async fn it_tells_its_manager_that_it_is_up_alive_visible_and_leaving() {
     for _ in 0..3 {
         within(patience, "it is fed in time", heard(&socket, "WATCHDOG=1")).await;
     }
+    petald.hang_up();
+    assert!(heard(&socket, "RELOADING=1").await.contains("\nMONOTONIC_USEC="));
+    heard(&socket, "READY=1").await;
     petald.terminate();
     heard(&socket, "STOPPING=1").await;
     assert_eq!(petald.exit().await.code(), Some(0));

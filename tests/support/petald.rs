@@ -114,6 +114,11 @@ impl Home {
         home
     }
 
+    /// Where all of it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Replaces texts of the config file, each of which must be there.
     pub(crate) fn edit(&self, replacements: &[(&str, &str)]) {
         let mut text = std::fs::read_to_string(self.config()).unwrap();
@@ -244,6 +249,11 @@ pub(crate) struct Petald {
 impl Petald {
     pub(crate) fn process_id(&self) -> i32 {
         self.process.id()
+    }
+
+    /// What it has written to its console.
+    pub(crate) fn output(&self) -> String {
+        self.process.output()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

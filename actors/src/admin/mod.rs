@@ -33,6 +33,7 @@ use tokio::task::JoinError;
 
 pub use listen::{Bound, Listen};
 
+use crate::config_keeper::Live;
 use crate::observer::messages::Opinions;
 use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport};
 use listen::Listener;
@@ -66,7 +67,7 @@ pub struct Settings {
     /// Whether `POST /debug/crash/<actor>` is served.
     pub crash_endpoint: bool,
     /// The node's name on the map, if any.
-    pub name: Option<String>,
+    pub name: Live<Option<String>>,
     /// The program's version.
     pub version: String,
     /// The node's peer id.

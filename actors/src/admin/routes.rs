@@ -171,7 +171,7 @@ fn describe(settings: &Settings, tree: TreeStatus) -> Value {
         .filter_map(|address| full_address(address.as_str()?, &peer_id))
         .collect();
     json!({
-        "name": settings.name,
+        "name": *settings.name.now(),
         "version": settings.version,
         "peer_id": peer_id,
         "listen": listen,

@@ -57,7 +57,7 @@ async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, 
     let settings = Settings {
         listen,
         crash_endpoint,
-        name: Some("a node".into()),
+        name: Live::new(Some("a node".into())),
         version: "1.2.3".into(),
         peer_id,
         visibility,

@@ -25,7 +25,8 @@ impl<S> Live<S> {
         self.0.borrow().clone()
     }
 
-    fn set(&self, settings: Arc<S>) {
+    /// Other settings: what a [`Party`] does in `apply`.
+    pub fn set(&self, settings: Arc<S>) {
         self.0.send_replace(settings);
     }
 }

@@ -3,7 +3,8 @@
 //! It drives [`hivemind_proto::dht::Node`]: carries its calls to the network, brings it the requests of others, and
 //! tells it the time. That is swarm time: others' records expire by the clock of whoever stored them, so while most of
 //! the nodes that we know say that our clock is wrong, theirs counts, for what we store and for what we hold alike.
-//! To know, and to notice members that have gone while nobody searches, it pings a few of them each minute.
+//! To know, and to notice members that have gone while nobody searches, it pings a few of them each minute, and those
+//! at once whose last connection has closed.
 //!
 //! A restart loses what the node held for others and whom it knew; bootstrap, which stands below,
 //! is rebuilt with it and fills the table again.
@@ -11,6 +12,7 @@
 //! Protocol facts: `hivemind/dht/protocol.py`, `hivemind/dht/node.py`; the call deadline is the original's
 //! `wait_timeout`.
 
+mod departures;
 pub mod messages;
 mod survey;
 mod swarm_time;
@@ -39,6 +41,7 @@ use serde::Serialize;
 use tokio::{sync::watch, time::Instant};
 
 use self::{
+    departures::Departures,
     messages::{Lookup, LookupThrough, Members, Membership, Ping, Restarted, Store},
     survey::Rounds,
     swarm_time::{ClockStatus, Survey},
@@ -77,6 +80,7 @@ pub struct Dht {
     correction: watch::Sender<Correction>,
     survey: Survey,
     rounds: Rounds,
+    departures: Departures,
     rng: SmallRng,
     birth: Birth,
     node: Node,
@@ -143,6 +147,7 @@ impl Dht {
             correction,
             survey: Survey::default(),
             rounds: Rounds::default(),
+            departures: Departures::default(),
             birth,
             node,
             handlers: Handlers::new(),
@@ -224,6 +229,7 @@ impl Actor for Dht {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Handlers { ping, store, find } = self.handlers.clone();
         ctx.add_stream(self.network.registry().serve(&[ping, store, find], INBOUND_CAPACITY));
+        ctx.add_stream(departures::disconnected(self.network.events()));
         ctx.run_interval(TICK, |this, ctx| {
             this.keep_time(ctx);
             this.node.tick(this.clock.now());

@@ -109,6 +109,8 @@ pub(super) enum Reach {
     NotTried,
     /// No connection.
     Unreachable(String),
+    /// A connection, and not with us: another process has our key. Where it is, as far as is known.
+    Elsewhere(String),
     /// A connection, and no proper answer.
     Silent(String),
     /// Our answer came after so many seconds.

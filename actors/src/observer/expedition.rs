@@ -17,7 +17,7 @@ use hivemind_proto::{
 use libp2p::{Multiaddr, PeerId};
 use prost::Message;
 use rand::{SeedableRng, rngs::SmallRng};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     doors::{Candidate, Entrance},
@@ -35,6 +35,10 @@ const SEARCH_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long we may take to be found, connected to, and to answer: the health monitor's patience.
 const REACH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often our own network is asked whether it met the stranger, and the time between: half a second in all.
+const LOOKS_AT_HOME: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What a stranger needs to look.
 #[derive(Clone)]
@@ -118,6 +122,13 @@ impl Expedition {
             Err(ConnectError::Unreachable(cause)) => return Reach::Unreachable(cause),
             Err(error) => return Reach::Unreachable(error.to_string()),
         }
+        if !self.was_met_at_home().await {
+            let mut addresses = self.away.addresses(vec![own]).await;
+            // Without a connection, there was one for a moment: nothing is known of whose it was.
+            if let Some(address) = addresses.remove(&own).and_then(|all| all.into_iter().next()) {
+                return Reach::Elsewhere(address.to_string());
+            }
+        }
         let left = REACH_DEADLINE.saturating_sub(started.elapsed());
         let answered = match self.offer {
             Some(_) => call_rpc_info(&self.away, own, left).await,
@@ -130,6 +141,21 @@ impl Expedition {
             Ok(()) => Reach::Answered(started.elapsed().as_secs_f64()),
             Err(cause) => Reach::Silent(cause),
         }
+    }
+}
+
+impl Expedition {
+    /// Whether our own network has met the stranger. The other end of a connection sees it a little later.
+    async fn was_met_at_home(&self) -> bool {
+        let stranger = self.away.local_peer_id();
+        for _ in 0..LOOKS_AT_HOME {
+            if self.home.addresses(vec![stranger]).await.contains_key(&stranger) {
+                return true;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        // A network that does not answer says nothing of whom it met.
+        self.home.status().await.is_none()
     }
 }
 

@@ -49,6 +49,10 @@ pub(super) fn judge(claim: Option<&Claim>, evidence: &Evidence) -> Judgement {
             let cause = format!("a stranger cannot connect to us: {cause}");
             return Judgement::new(Verdict::Invisible, Layer::OurAddress, cause);
         }
+        Reach::Elsewhere(address) => {
+            let cause = format!("another process answers under our identity, at {address}");
+            return Judgement::new(Verdict::Invisible, Layer::OurIdentity, cause);
+        }
         Reach::Silent(cause) => {
             return Judgement::new(Verdict::Invisible, Layer::Us, format!("we do not answer: {cause}"));
         }

@@ -55,7 +55,7 @@ fn clock(offset: f64, mut evidence: Evidence) -> Evidence {
 
 #[test]
 fn the_first_layer_that_fails_is_told() {
-    use Layer::{Bootstraps, Clock, Dht, OurAddress, Record, Us};
+    use Layer::{Bootstraps, Clock, Dht, OurAddress, OurIdentity, Record, Us};
     use Verdict::{Invisible, PartlyVisible, Unknown, Visible};
     let unreachable = || door(Knock::Unreachable("refused".into()));
     let mute = || door(Knock::Mute("deadline".into()));
@@ -99,6 +99,12 @@ fn the_first_layer_that_fails_is_told() {
             "cannot connect to us: no address is known",
         ),
         (with(|e| e.reach = Reach::Silent("no handler".into())), Invisible, Some(Us), "no handler"),
+        (
+            with(|e| e.reach = Reach::Elsewhere("/ip4/192.0.2.7/tcp/1".into())),
+            Invisible,
+            Some(OurIdentity),
+            "under our identity, at /ip4/192.0.2.7/tcp/1",
+        ),
         // We were, and our records were not.
         (
             with_search(|s| s.blocks = vec![Seen::Nowhere; 4]),

@@ -29,6 +29,8 @@ pub enum Verdict {
 pub enum Layer {
     /// This node: it is reached, and does not answer as it should.
     Us,
+    /// Our key: another process has it, too.
+    OurIdentity,
     /// Where others are told to find us.
     OurAddress,
     /// The peers through which one joins.

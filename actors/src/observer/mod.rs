@@ -10,6 +10,7 @@
 //! Protocol facts: `health.petals.dev/health.py`, `health.petals.dev/p2p_utils.py`, `petals/utils/dht.py`.
 
 mod doors;
+pub mod double;
 mod evidence;
 mod expedition;
 mod judgement;
@@ -92,6 +93,8 @@ pub struct Settings {
     pub departures: network::Departures,
     /// Where the stranger's work runs.
     pub pool: tokio::runtime::Handle,
+    /// Where another process answered under our identity before we listened, if one did.
+    pub double_at_start: Option<Multiaddr>,
     /// Where the last word is kept, across restarts.
     pub opinion: watch::Sender<Arc<Opinion>>,
     /// Seed of the jitter.
@@ -346,6 +349,7 @@ impl Handler<Probe> for Observer {
             "seconds_to_next_look": next,
             "looking": self.looking.is_some(),
             "looks": self.looks,
+            "double_at_start": self.settings.double_at_start,
             "look": look,
         }))
     }

@@ -95,7 +95,8 @@ impl Stranger {
             id: DhtId::of_bytes(&seed.to_be_bytes()),
             client_mode: true,
             storage: dht::storage::Limits::default(),
-            cache: dht::storage::Limits::default(),
+            cache: dht::storage::Limits::of_cache(),
+            caching: dht::Caching::off(),
             seed,
         };
         let node = Node::new(settings, network.local_peer_id(), clock.now());

@@ -59,8 +59,15 @@ impl Neighbour {
     ) -> Self {
         let handle = network.join(peer);
         let (questions, asked) = mpsc::unbounded_channel();
-        let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::default());
-        let settings = dht::Settings { id, client_mode, storage, cache, seed: id.as_bytes()[0].into() };
+        let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::of_cache());
+        let settings = dht::Settings {
+            id,
+            client_mode,
+            storage,
+            cache,
+            caching: dht::Caching::default(),
+            seed: id.as_bytes()[0].into(),
+        };
         let names = [PING_HANDLER, STORE_HANDLER, FIND_HANDLER].map(|name| HandlerName::new(name).unwrap());
         let life = Life {
             mailbox: handle.registry().serve(&names, INBOUND),

@@ -15,29 +15,74 @@ pub struct RawItem<'a> {
     pub expiration: f64,
 }
 
-/// Writes a dictionary without a limit on its size, as hivemind's storage holds it.
-pub fn encode<'a>(latest: f64, items: impl ExactSizeIterator<Item = (&'a Subkey, &'a [u8], f64)>) -> Vec<u8> {
-    let mut content = Vec::with_capacity(64 + items.len() * 64);
-    write_head(&mut content, latest, items.len());
-    for (subkey, value, expiration) in items {
-        content.push(0x93);
-        content.extend_from_slice(subkey.as_bytes());
-        infallible(rmp::encode::write_bin(&mut content, value));
-        infallible(rmp::encode::write_f64(&mut content, expiration));
+/// Bytes of an entry beside its subkey and value: the head of an array of three, and the expiration.
+const ENTRY_FRAME_BYTES: usize = 10;
+
+/// How long the wire form of an entry is.
+pub(super) fn entry_bytes(subkey: &Subkey, value: &[u8]) -> usize {
+    ENTRY_FRAME_BYTES + subkey.as_bytes().len() + bin_head_bytes(value.len()) + value.len()
+}
+
+/// The wire form of one entry. Its subkey follows the first byte; [`value_of`] finds its value.
+pub(super) fn encode_entry(subkey: &Subkey, value: &[u8], expiration: f64) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(entry_bytes(subkey, value));
+    out.push(0x93);
+    out.extend_from_slice(subkey.as_bytes());
+    infallible(rmp::encode::write_bin(&mut out, value));
+    infallible(rmp::encode::write_f64(&mut out, expiration));
+    out.into_boxed_slice()
+}
+
+/// The value within the wire form of an entry whose subkey has `subkey_bytes`.
+pub(super) fn value_of(entry: &[u8], subkey_bytes: usize) -> &[u8] {
+    let head = match entry[1 + subkey_bytes] {
+        0xc4 => 2,
+        0xc5 => 3,
+        _ => 5,
+    };
+    &entry[1 + subkey_bytes + head..entry.len() - 9]
+}
+
+fn bin_head_bytes(len: usize) -> usize {
+    match len {
+        0..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        _ => 5,
     }
-    let mut out = Vec::with_capacity(content.len() + 6);
-    let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
+}
+
+/// The most that a dictionary's wire form has beside its entries: the extension's head, the array of three, two
+/// doubles and the head of the entries.
+pub(super) const FRAME_BYTES: usize = 6 + 1 + 18 + 5;
+
+/// Writes a dictionary without a limit on its size, as hivemind's storage holds it, from the wire forms of its
+/// `count` entries, which are `bytes` long together.
+pub(super) fn assemble<'a>(
+    latest: f64,
+    count: usize,
+    bytes: usize,
+    entries: impl Iterator<Item = &'a [u8]>,
+) -> Vec<u8> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let mut head = Vec::with_capacity(FRAME_BYTES);
+    head.push(0x93);
+    infallible(rmp::encode::write_f64(&mut head, f64::INFINITY));
+    infallible(rmp::encode::write_f64(&mut head, latest));
+    infallible(rmp::encode::write_array_len(&mut head, count));
+    let length = u32::try_from(head.len() + bytes).unwrap_or(u32::MAX);
+    let mut out = Vec::with_capacity(FRAME_BYTES + bytes);
     infallible(rmp::encode::write_ext_meta(&mut out, length, DICTIONARY_EXTENSION));
-    out.append(&mut content);
+    out.extend_from_slice(&head);
+    entries.for_each(|entry| out.extend_from_slice(entry));
     out
 }
 
-fn write_head(content: &mut Vec<u8>, latest: f64, items: usize) {
-    content.push(0x93);
-    infallible(rmp::encode::write_f64(content, f64::INFINITY));
-    infallible(rmp::encode::write_f64(content, latest));
-    let items = u32::try_from(items).unwrap_or(u32::MAX);
-    infallible(rmp::encode::write_array_len(content, items));
+/// Writes a dictionary without a limit on its size.
+pub fn encode<'a>(latest: f64, items: impl Iterator<Item = (&'a Subkey, &'a [u8], f64)>) -> Vec<u8> {
+    let entry = |(subkey, value, expiration)| encode_entry(subkey, value, expiration);
+    let entries: Vec<Box<[u8]>> = items.map(entry).collect();
+    let bytes = entries.iter().map(|entry| entry.len()).sum();
+    assemble(latest, entries.len(), bytes, entries.iter().map(|entry| &entry[..]))
 }
 
 #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]

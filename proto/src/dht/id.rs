@@ -66,6 +66,39 @@ impl DhtId {
         self
     }
 
+    /// The next higher id, unless this is the last.
+    pub fn next(mut self) -> Option<Self> {
+        for byte in self.0.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                return Some(self);
+            }
+        }
+        None
+    }
+
+    /// The next lower id, unless this is the first.
+    pub fn previous(mut self) -> Option<Self> {
+        for byte in self.0.iter_mut().rev() {
+            *byte = byte.wrapping_sub(1);
+            if *byte != u8::MAX {
+                return Some(self);
+            }
+        }
+        None
+    }
+
+    /// The highest id that shares its first `depth` bits with this one.
+    pub fn last_within(mut self, depth: usize) -> Self {
+        for (index, byte) in self.0.iter_mut().enumerate() {
+            *byte |= match depth.saturating_sub(index * 8) {
+                shared @ 0..8 => 0xff >> shared,
+                _ => 0,
+            };
+        }
+        self
+    }
+
     /// A random id that shares its first `depth` bits with this one.
     pub fn random_within(&self, depth: usize, rng: &mut impl Rng) -> Self {
         let mut id = Self::random(rng);
@@ -142,6 +175,20 @@ mod tests {
             assert_eq!(DhtId::from_bytes(&vec![1; len]), None);
         }
         assert!("xyz".parse::<DhtId>().is_err());
+    }
+
+    #[test]
+    fn steps_and_ends_of_ranges() {
+        let id = |byte: u8| DhtId::from_bytes(&[byte; 20]).unwrap();
+        assert_eq!((id(0).previous(), id(0xff).next()), (None, None));
+        assert_eq!(id(7).next().unwrap().previous(), Some(id(7)));
+        let carried = "00000000000000000000000000000000000100ff".parse::<DhtId>().unwrap();
+        assert_eq!(carried.next().unwrap().to_string(), "0000000000000000000000000000000000010100");
+        assert_eq!(id(0).previous(), None);
+        for depth in [0, 1, 7, 8, 9, 159, 160] {
+            let last = id(0).last_within(depth);
+            assert!((0..160).all(|bit| last.bit(bit) == (bit >= depth)), "{depth}: {last}");
+        }
     }
 
     #[test]

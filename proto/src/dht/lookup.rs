@@ -1,6 +1,6 @@
 //! Many searches at once: whoever is nearest to several keys is asked for all of them in one call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use libp2p::PeerId;
 
@@ -14,8 +14,12 @@ use crate::time::DhtTime;
 /// peer's largest message, 4 MiB: 32 keys leave 128 KiB to each.
 pub(super) const KEYS_PER_CALL: usize = 32;
 
-/// Calls of one lookup under way at once.
+/// Calls of one lookup under way at once, those left out that are slow.
 pub(super) const CALLS_AT_ONCE: usize = 8;
+
+/// Calls of one lookup under way at once, slow ones included. A table of which most has departed is gone through by
+/// so many at a time.
+const MAX_CALLS_AT_ONCE: usize = 32;
 
 /// What a lookup found for one key.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,8 +44,14 @@ pub enum FreshValue {
 pub(super) struct Lookup {
     searches: BTreeMap<DhtId, Search>,
     values: HashMap<DhtId, FreshValue>,
+    /// Who brought a value for each key.
+    holders: HashMap<DhtId, HashSet<PeerId>>,
+    /// A value that lives until then ends the search for its key.
+    sufficient: Option<DhtTime>,
     /// Calls under way.
     calls: usize,
+    /// How many of them are slow.
+    slow: usize,
 }
 
 impl Lookup {
@@ -51,16 +61,34 @@ impl Lookup {
         mut start: impl FnMut(&DhtId) -> Vec<Contact>,
     ) -> Self {
         let searches = keys.into_iter().map(|key| (key, Search::new(key, start(&key)))).collect();
-        Self { searches, values: HashMap::new(), calls: 0 }
+        Self {
+            searches,
+            values: HashMap::new(),
+            holders: HashMap::new(),
+            sufficient: None,
+            calls: 0,
+            slow: 0,
+        }
+    }
+
+    /// The search for a key ends with the first value that lives until `sufficient`.
+    pub(super) fn until(mut self, sufficient: DhtTime) -> Self {
+        self.sufficient = Some(sufficient);
+        self
+    }
+
+    fn is_satisfied(&self, key: &DhtId) -> bool {
+        let value = self.values.get(key).and_then(FreshValue::expiration);
+        self.sufficient.zip(value).is_some_and(|(sufficient, value)| value >= sufficient)
     }
 
     /// The next call to make: the peer that most searches wait for, and the keys to ask it for.
     pub(super) fn next_call(&mut self) -> Option<(PeerId, Vec<DhtId>)> {
-        if self.calls >= CALLS_AT_ONCE {
+        if self.calls - self.slow >= CALLS_AT_ONCE || self.calls >= MAX_CALLS_AT_ONCE {
             return None;
         }
         let mut wishes: HashMap<PeerId, Vec<DhtId>> = HashMap::new();
-        for (key, search) in &self.searches {
+        for (key, search) in self.searches.iter().filter(|(key, _)| !self.is_satisfied(key)) {
             for contact in search.wanted() {
                 wishes.entry(contact.peer).or_default().push(*key);
             }
@@ -89,13 +117,14 @@ impl Lookup {
         now: DhtTime,
         usable: impl Fn(&Contact) -> bool,
     ) {
-        self.calls -= 1;
+        self.ended();
         for (key, result) in keys.iter().zip(results) {
             if let Some(search) = self.searches.get_mut(key) {
                 search.answered(peer, sender);
                 search.learned(result.neighbours.into_iter().filter(&usable));
             }
             if let Some(value) = result.value.and_then(|value| fresh(value, now).ok()) {
+                self.holders.entry(*key).or_default().insert(*peer);
                 self.offer(*key, value);
             }
         }
@@ -103,8 +132,19 @@ impl Lookup {
 
     /// Notes that a call failed: nobody waits for that peer any longer.
     pub(super) fn failed(&mut self, peer: &PeerId) {
-        self.calls -= 1;
+        self.ended();
         self.searches.values_mut().for_each(|search| search.failed(peer));
+    }
+
+    fn ended(&mut self) {
+        self.calls -= 1;
+        self.slow = self.slow.min(self.calls);
+    }
+
+    /// All calls that are under way are slow; whether there are any.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.slow = self.calls;
+        self.calls > 0
     }
 
     /// Takes a value into account, wherever it comes from.
@@ -119,7 +159,24 @@ impl Lookup {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.calls == 0 && self.searches.values().all(Search::is_over)
+        match self.sufficient {
+            None => self.calls == 0 && self.searches.values().all(Search::is_over),
+            // Nobody waits for what is not needed any more.
+            Some(_) => self.searches.iter().all(|(key, search)| search.is_over() || self.is_satisfied(key)),
+        }
+    }
+
+    /// The values that were found.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&DhtId, &FreshValue)> {
+        self.values.iter()
+    }
+
+    /// The nodes that answered without a value for `key`, nearest first.
+    pub(super) fn lacking(&self, key: &DhtId) -> impl Iterator<Item = PeerId> {
+        let found = self.searches.get(key).map(Search::found).unwrap_or_default();
+        let holders = self.holders.get(key);
+        let lacks = move |peer: &PeerId| holders.is_none_or(|holders| !holders.contains(peer));
+        found.into_iter().map(|contact| contact.peer).filter(lacks)
     }
 
     /// What was found, by key. A lookup may be ended before it is over.
@@ -132,7 +189,8 @@ impl Lookup {
 }
 
 impl FreshValue {
-    fn expiration(&self) -> Option<DhtTime> {
+    /// When the last of it expires.
+    pub fn expiration(&self) -> Option<DhtTime> {
         match self {
             Self::Plain(item) => Some(item.expiration),
             Self::Dictionary(dictionary) => dictionary.expiration(),

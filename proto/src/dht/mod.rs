@@ -13,9 +13,11 @@
 //! | [`replication`] | storing many records at the nodes nearest to them |
 //! | [`node`] | all of it together, driven from outside |
 
+mod answer;
 mod blacklist;
 pub mod dictionary;
 pub mod id;
+mod item;
 pub mod lookup;
 pub mod node;
 mod refusal;
@@ -28,12 +30,15 @@ mod value;
 pub mod wire;
 
 pub use id::DhtId;
+pub use item::{Dictionary, Item};
 pub use lookup::{Found, FreshValue};
-pub use node::{CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId};
+pub use node::{
+    Caching, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId,
+};
 pub use refusal::{Refusal, Refusals};
 pub use replication::{REPLICAS, Record, RecordOutcome, StoreReport};
 pub use routing::{Contact, RoutingTable};
-pub use storage::{Dictionary, Held, Item, Storage};
+pub use storage::{Held, Storage};
 pub use subkey::{Subkey, Tag};
 pub use wire::{
     FIND_HANDLER, FindResult, FoundValue, PING_HANDLER, Request, Response, Row, STORE_HANDLER, WireError,

@@ -23,6 +23,9 @@ pub enum Refusal {
     /// The storage, or the key's dictionary, holds as much as it may.
     #[error("the storage is full")]
     Full,
+    /// As much is held of this peer as of one may be.
+    #[error("the peer has filled its share of the storage")]
+    ShareFull,
     /// The key, the subkey or the value is not what it should be.
     #[error("the key, the subkey or the value is malformed")]
     Malformed,
@@ -43,6 +46,8 @@ pub struct Refusals {
     pub too_large: u64,
     /// See [`Refusal::Full`].
     pub full: u64,
+    /// See [`Refusal::ShareFull`].
+    pub share_full: u64,
     /// See [`Refusal::Malformed`].
     pub malformed: u64,
 }
@@ -57,6 +62,7 @@ impl Refusals {
             Refusal::BeyondHorizon => &mut self.beyond_horizon,
             Refusal::TooLarge => &mut self.too_large,
             Refusal::Full => &mut self.full,
+            Refusal::ShareFull => &mut self.share_full,
             Refusal::Malformed => &mut self.malformed,
         };
         *counter += 1;

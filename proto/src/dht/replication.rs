@@ -1,5 +1,6 @@
 //! Storing many records at the nodes nearest to their keys, as many records in one call as fit
-//! (`hivemind/dht/node.py`, `store_many`; the original makes a call for each key and replica).
+//! (`hivemind/dht/node.py`, `store_many`; the original makes a call for each key and replica, and takes a node that
+//! refuses for one that holds).
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -11,7 +12,8 @@ use libp2p::PeerId;
 use super::{DhtId, Found, Item, Row, Tag};
 use crate::time::DhtTime;
 
-/// How many nodes are to hold each record.
+/// How many other nodes are to hold each record. Our own copy is none of them: it is gone when we are. The original
+/// counts it (`num_replicas`).
 pub const REPLICAS: usize = 5;
 
 /// Bytes of records in one call: far below the 4 MiB that a Python peer takes at most.
@@ -57,7 +59,8 @@ pub struct RecordOutcome {
     pub refused: Vec<PeerId>,
     /// The other peers that did not answer.
     pub failed: Vec<PeerId>,
-    /// Whether we are one of the nodes that hold it.
+    /// Whether we hold it too, as we do when we are among the [`REPLICAS`] nodes nearest to its key. It counts for
+    /// nothing.
     pub held_here: bool,
     /// What stood in its place before: the freshest of what others, or we, held there.
     pub found: Option<Item>,
@@ -98,13 +101,9 @@ enum Candidate {
 }
 
 impl Progress {
-    fn holders(&self) -> usize {
-        self.outcome.acknowledged.len() + usize::from(self.outcome.held_here)
-    }
-
     /// How many more nodes are to be asked now.
     fn wants(&self) -> usize {
-        REPLICAS.saturating_sub(self.holders() + self.under_way)
+        REPLICAS.saturating_sub(self.outcome.acknowledged.len() + self.under_way)
     }
 }
 
@@ -230,8 +229,13 @@ impl Replication {
         self.under_way == 0 && self.ready.is_empty()
     }
 
-    pub(super) fn finish(self) -> StoreReport {
-        let records = self.records.into_iter().map(|progress| progress.outcome).collect();
+    /// What is being stored.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().map(|progress| &progress.record)
+    }
+
+    pub(super) fn report(&self) -> StoreReport {
+        let records = self.records.iter().map(|progress| progress.outcome.clone()).collect();
         StoreReport { records, calls: self.calls, alone: self.alone }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 use prost::Message;
 
-use super::{Contact, DhtId};
+use super::{Contact, DhtId, answer};
 use crate::messages::hivemind as pb;
 
 /// Handler name of [`Request::Ping`].
@@ -253,10 +253,7 @@ impl Response {
             Self::Store { sender, stored } => {
                 pb::StoreResponse { auth: None, store_ok: stored, peer: node_info(sender) }.encode_to_vec()
             }
-            Self::Find { sender, results } => {
-                let results = results.into_iter().map(FindResult::into_message).collect();
-                pb::FindResponse { auth: None, results, peer: node_info(sender) }.encode_to_vec()
-            }
+            Self::Find { sender, results } => answer::encode(sender, &results),
         }
     }
 
@@ -296,23 +293,6 @@ impl Response {
 }
 
 impl FindResult {
-    fn into_message(self) -> pb::FindResult {
-        let (r#type, value, expiration_time) = match self.value {
-            None => (pb::ResultType::NotFound, Vec::new(), 0.0),
-            Some(FoundValue::Plain(value, expiration)) => (pb::ResultType::FoundRegular, value, expiration),
-            Some(FoundValue::Dictionary(value, expiration)) => {
-                (pb::ResultType::FoundDictionary, value, expiration)
-            }
-        };
-        pb::FindResult {
-            r#type: r#type.into(),
-            value,
-            expiration_time,
-            nearest_node_ids: self.neighbours.iter().map(|contact| contact.id.as_bytes().to_vec()).collect(),
-            nearest_peer_ids: self.neighbours.iter().map(|contact| contact.peer.to_bytes()).collect(),
-        }
-    }
-
     /// A neighbour whose node id or peer id is malformed is passed over, and an unknown type is nothing found.
     fn from_message(message: pb::FindResult) -> Self {
         let value = match pb::ResultType::try_from(message.r#type) {

@@ -1,5 +1,6 @@
 //! The actor on a simulated network, in virtual time.
 
+mod departures;
 pub(crate) mod time;
 
 use std::sync::Arc;
@@ -39,7 +40,8 @@ pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedCl
         id: DhtId::of_bytes(&seed.to_be_bytes()),
         client_mode: false,
         storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::default(),
+        cache: dht::storage::Limits::of_cache(),
+        caching: dht::Caching::default(),
         seed,
     };
     let settings = Settings { node, call_deadline: Duration::from_secs(3) };

@@ -57,6 +57,7 @@ impl Node {
             client_mode: false,
             storage,
             cache,
+            caching: dht::Caching::default(),
             seed: 1,
         };
         let settings = crate::dht::Settings { node, call_deadline: Duration::from_secs(3) };
@@ -140,6 +141,7 @@ impl Lab {
             initial_peers: if initial { vec![first] } else { vec![] },
             interval: Duration::from_millis(50),
             retry: Backoff { cap: Duration::from_millis(100), ..Backoff::default() },
+            double_at_start: None,
             departures: Departures::like(settings()),
             pool: tokio::runtime::Handle::current(),
             opinion: sender,

@@ -92,6 +92,7 @@ async fn lab_with(
         initial_peers: others.iter().take(2).map(|other| (other.peer, vec![])).collect(),
         interval,
         retry: Backoff { first: Duration::from_millis(500), cap: INTERVAL, ..Backoff::default() },
+        double_at_start: None,
         departures: departures(&swarm, &strangers),
         pool: tokio::runtime::Handle::current(),
         opinion: sender,

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -22,14 +22,14 @@ pub(super) struct Announcers {
     /// In a calm, no crash leaves the store of a dead announcer behind.
     calm: Cell<bool>,
     announcements: Cell<u64>,
-    last: Cell<f64>,
+    seen: RefCell<BTreeSet<u64>>,
 }
 
 impl Announcers {
     /// Sees every store that `own` sends from now on.
     pub(super) fn watch(network: &SimulatedNetwork, own: PeerId) -> Rc<Self> {
-        let (storing, calm, announcements, last) = Default::default();
-        let this = Rc::new(Self { own, storing, calm, announcements, last });
+        let (storing, calm, announcements, seen) = Default::default();
+        let this = Rc::new(Self { own, storing, calm, announcements, seen });
         let seen = Rc::clone(&this);
         network.watch(Rc::new(move |from, call| seen.saw(from, call)));
         this
@@ -51,10 +51,13 @@ impl Announcers {
         }
         let Ok(Request::Store { rows, .. }) = Request::decode(STORE_HANDLER, &call.data) else { return None };
         let expiration = rows.iter().map(|row| row.expiration).fold(f64::NAN, f64::max);
-        if expiration != self.last.replace(expiration) {
-            self.announcements.set(self.announcements.get() + 1);
-        }
         let mut storing = self.storing.borrow_mut();
+        let is_new = self.seen.borrow_mut().insert(expiration.to_bits());
+        if !is_new && !storing.contains_key(&expiration.to_bits()) {
+            // What was announced before is handed to a node that was newly met.
+            return None;
+        }
+        self.announcements.set(self.announcements.get() + u64::from(is_new));
         *storing.entry(expiration.to_bits()).or_default() += 1;
         assert!(!self.calm.get() || storing.len() == 1, "two announcers store at once: {storing:?}");
         Some(Box::new(Storing { announcers: Rc::clone(self), expiration: expiration.to_bits() }))

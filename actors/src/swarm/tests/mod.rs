@@ -3,5 +3,6 @@
 mod announcers;
 mod month;
 mod process;
+mod quiet;
 mod storms;
 mod surroundings;

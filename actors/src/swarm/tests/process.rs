@@ -69,7 +69,7 @@ impl Process {
         seed: u64,
     ) -> Self {
         let (handle, commands) = network.enter(peer);
-        let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::default());
+        let (storage, cache) = (dht::storage::Limits::default(), dht::storage::Limits::of_cache());
         let retry = Backoff {
             first: Duration::from_millis(500),
             cap: Duration::from_secs(30),
@@ -78,7 +78,14 @@ impl Process {
         };
         let settings = Settings {
             dht: crate::dht::Settings {
-                node: dht::Settings { id, client_mode: false, storage, cache, seed },
+                node: dht::Settings {
+                    id,
+                    client_mode: false,
+                    storage,
+                    cache,
+                    caching: dht::Caching::default(),
+                    seed,
+                },
                 call_deadline: Duration::from_secs(3),
             },
             bootstrap: bootstrap::Settings {

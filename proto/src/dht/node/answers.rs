@@ -1,15 +1,17 @@
 //! Calls that have ended: every one updates the table, and then what waited for it goes on.
 
-use super::{Call, CallFailure, CallId, Effect, Node, Outcome, Pong, Purpose, TaskId, tasks::Work};
+use super::{
+    Call, CallFailure, CallId, Effect, MAX_CALLS, Node, Outcome, Pong, Purpose, TaskId, tasks::Work,
+};
 use crate::{
-    dht::{Contact, Request, Response},
+    dht::{Contact, Response},
     time::DhtTime,
 };
 
 impl Node {
     /// A call has ended. A failure takes the peer out of the table, and out of searches for a while.
     pub fn call_ended(&mut self, call: CallId, result: Result<Response, CallFailure>, now: DhtTime) {
-        let Some(Call { peer, request, purpose }) = self.calls.remove(&call) else { return };
+        let Some(Call { peer, purpose }) = self.calls.remove(&call) else { return };
         match &result {
             Ok(response) => {
                 self.counters.calls_answered += 1;
@@ -23,15 +25,15 @@ impl Node {
             }
         }
         match purpose {
-            Purpose::Check => {}
+            Purpose::Check => self.checks -= 1,
             Purpose::CallBack { inbound, claimed } => {
+                self.call_backs -= 1;
                 let available = matches!(&result, Ok(response) if response.sender() == Some(claimed));
                 let response = self.pong(now, available);
                 self.effects.push_back(Effect::Answer { inbound, response });
             }
             Purpose::Ping(task) => self.ping_ended(task, result),
-            Purpose::Find(task) => {
-                let Request::Find { keys, .. } = request else { return };
+            Purpose::Find(task, keys) => {
                 if let Some(lookup) = self.tasks.get_mut(&task).and_then(|task| task.work.lookup()) {
                     match result {
                         Ok(Response::Find { sender, results }) => {
@@ -58,6 +60,19 @@ impl Node {
                     self.advance(task, now);
                 }
             }
+            Purpose::Offer => self.offer_ended(),
+            Purpose::HandOver(newcomer) => {
+                let stored = match result {
+                    Ok(Response::Store { stored, .. }) => Some(stored),
+                    _ => None,
+                };
+                self.handed_over(newcomer, stored, now);
+            }
+        }
+        if self.calls.len() < MAX_CALLS
+            && let Some(task) = self.starved.pop_first()
+        {
+            self.advance(task, now);
         }
     }
 

@@ -6,17 +6,22 @@
 //! tasks are kept here.
 
 mod answers;
+mod caching;
+mod find;
+mod handover;
 mod serve;
 mod tasks;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 
 use libp2p::PeerId;
 use rand::{SeedableRng, rngs::SmallRng};
 use serde::Serialize;
+
+pub use caching::Caching;
 
 use super::{
     DhtId, Found, Refusals, Request, Response, RoutingTable, Storage, StoreReport,
@@ -36,6 +41,26 @@ pub const REFRESH_PERIOD: Duration = Duration::from_secs(600);
 /// Call-backs for validated pings under way at once. Beyond, the caller is told that it is not available.
 pub const MAX_CALL_BACKS: usize = 64;
 
+/// Calls under way at once. The calls of tasks wait for one to end; checks and call-backs beyond are left out.
+pub const MAX_CALLS: usize = 512;
+
+/// Tasks under way at once. Beyond, a task ends at once with nothing.
+pub const MAX_TASKS: usize = 1024;
+
+/// Checks of members under way at once, of which each ends within the deadline of a call.
+const MAX_CHECKS: usize = 64;
+
+/// Goes at what has expired in one tick: 16,384 entries, some 40 ms. A million that live for five minutes expire at
+/// 3,300 a second.
+const EVICTIONS_PER_TICK: usize = 64;
+
+/// A member of whom nothing was heard for so long is asked whether it is still there. The original keeps it until a
+/// search runs into it.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// Silent members that are asked in one tick: a table of a thousand is gone through within that time.
+const CHECKS_PER_TICK: usize = 4;
+
 /// What a node is made of.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -47,6 +72,8 @@ pub struct Settings {
     pub storage: storage::Limits,
     /// Bounds of what others ask it to cache.
     pub cache: storage::Limits,
+    /// What it caches of what it finds.
+    pub caching: Caching,
     /// Seed of its choices.
     pub seed: u64,
 }
@@ -56,7 +83,7 @@ pub struct Settings {
 pub struct CallId(u64);
 
 /// Names a task that the driver started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(u64);
 
 /// Names a request that waits for its answer; the driver chooses it.
@@ -123,20 +150,23 @@ pub struct CallFailure(pub String);
 enum Purpose {
     /// A caller wants to know whether it can be called.
     CallBack { inbound: InboundId, claimed: DhtId },
-    /// A bucket is full, and its oldest member has to prove itself.
+    /// A member has to prove itself: its bucket is full, or it was silent for long.
     Check,
     /// A task waits for it.
     Ping(TaskId),
-    /// A lookup waits for it.
-    Find(TaskId),
-    /// A store waits for it.
+    /// A lookup waits for it, and for these keys.
+    Find(TaskId, Vec<DhtId>),
+    /// A store waits for it, and for these of its records.
     Store(TaskId, Vec<usize>),
+    /// A newcomer is handed what it should hold.
+    HandOver(handover::Newcomer),
+    /// A node that lacks a value is offered it for its cache.
+    Offer,
 }
 
 #[derive(Debug)]
 struct Call {
     peer: PeerId,
-    request: Request,
     purpose: Purpose,
 }
 
@@ -149,10 +179,14 @@ pub struct Counters {
     pub stores_served: u64,
     /// Finds answered.
     pub finds_served: u64,
+    /// Values that did not fit into the answer to a find beside the others.
+    pub values_left_out: u64,
     /// Rows of stores that are held now.
     pub rows_stored: u64,
     /// Rows of stores that were refused, by cause.
     pub rows_refused: Refusals,
+    /// Records that were handed to newly met nodes.
+    pub records_handed_over: u64,
     /// Calls that brought an answer.
     pub calls_answered: u64,
     /// Calls that did not.
@@ -170,8 +204,18 @@ pub struct Node {
     cache: Storage,
     blacklist: Blacklist,
     rng: SmallRng,
+    /// At most [`MAX_CALLS`].
     calls: HashMap<CallId, Call>,
+    /// How many of them are call-backs, and how many are checks.
+    call_backs: usize,
+    checks: usize,
+    /// At most [`MAX_TASKS`].
     tasks: HashMap<TaskId, tasks::Task>,
+    /// Tasks that would make calls if there were not so many under way.
+    starved: BTreeSet<TaskId>,
+    handover: handover::Handover,
+    caching: Caching,
+    sharing: caching::Sharing,
     effects: VecDeque<Effect>,
     next_id: u64,
     next_refresh: DhtTime,
@@ -187,11 +231,17 @@ impl Node {
             client_mode: settings.client_mode,
             table: RoutingTable::new(settings.id, now),
             storage: Storage::new(settings.storage),
-            cache: Storage::new(settings.cache),
+            cache: Storage::cache(settings.cache),
             blacklist: Blacklist::default(),
             rng: SmallRng::seed_from_u64(settings.seed),
             calls: HashMap::new(),
+            call_backs: 0,
+            checks: 0,
             tasks: HashMap::new(),
+            starved: BTreeSet::new(),
+            handover: handover::Handover::new(now),
+            caching: settings.caching,
+            sharing: caching::Sharing::default(),
             effects: VecDeque::new(),
             next_id: 0,
             next_refresh: now + REFRESH_PERIOD,
@@ -207,9 +257,21 @@ impl Node {
     /// Drops what has expired, ends tasks whose deadline has passed, and refreshes stale buckets. A second between
     /// two calls is often enough.
     pub fn tick(&mut self, now: DhtTime) {
-        self.storage.evict(now);
-        self.cache.evict(now);
+        for storage in [&mut self.storage, &mut self.cache] {
+            for _ in 0..EVICTIONS_PER_TICK {
+                if !storage.evict(now) {
+                    break;
+                }
+            }
+        }
         self.end_overdue_tasks(now);
+        self.hurry_searches(now);
+        self.handover.tick(now);
+        self.hand_over(now);
+        self.refresh_cache(now);
+        for silent in self.table.check_silent(now - SILENCE, CHECKS_PER_TICK) {
+            self.check(silent);
+        }
         if now >= self.next_refresh {
             self.next_refresh = now + REFRESH_PERIOD;
             self.refresh_stale_buckets(now);
@@ -221,6 +283,9 @@ impl Node {
     /// had they begun now.
     pub fn time_leapt(&mut self, now: DhtTime) {
         self.blacklist = Blacklist::default();
+        self.table.time_leapt(now);
+        self.handover.time_leapt(now);
+        self.forget_refreshes();
         self.storage.drop_beyond_horizon(now);
         self.cache.drop_beyond_horizon(now);
         self.next_refresh = self.next_refresh.min(now + REFRESH_PERIOD);
@@ -261,8 +326,18 @@ impl Node {
 
     fn call(&mut self, peer: PeerId, request: Request, purpose: Purpose) {
         let call = CallId(self.take_id());
-        self.effects.push_back(Effect::Call { call, peer, request: request.clone() });
-        self.calls.insert(call, Call { peer, request, purpose });
+        self.effects.push_back(Effect::Call { call, peer, request });
+        self.calls.insert(call, Call { peer, purpose });
+    }
+
+    /// Asks a member whether it is still there.
+    fn check(&mut self, member: Contact) {
+        if self.checks >= MAX_CHECKS || self.calls.len() >= MAX_CALLS {
+            return self.table.leave_unchecked(&member);
+        }
+        self.checks += 1;
+        let request = Request::Ping { sender: self.sender(), validate: false };
+        self.call(member.peer, request, Purpose::Check);
     }
 
     fn take_id(&mut self) -> u64 {
@@ -277,9 +352,13 @@ impl Node {
             // Nobody was left: it was we who were cut off, and the others have not failed.
             self.blacklist.clear();
         }
-        if let Heard::Check(old) = self.table.heard(Contact { id, peer }, now) {
-            let request = Request::Ping { sender: self.sender(), validate: false };
-            self.call(old.peer, request, Purpose::Check);
+        let contact = Contact { id, peer };
+        let known = self.table.id_of(&peer) == Some(id);
+        if let Heard::Check(old) = self.table.heard(contact, now) {
+            self.check(old);
+        }
+        if !known && self.table.id_of(&peer) == Some(id) {
+            self.met(contact, now);
         }
     }
 }

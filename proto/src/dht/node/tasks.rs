@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use libp2p::PeerId;
 
-use super::{CallFailure, Effect, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, serve};
+use super::{
+    CallFailure, Effect, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, caching::Get,
+    serve,
+};
 use crate::{
     dht::{
-        Contact, DhtId, FreshValue, Held, Record, Request, Row, lookup::Lookup, replication::Replication,
-        routing::BUCKET_SIZE,
+        Contact, DhtId, Record, Request, Row, lookup::Lookup, replication::Replication, routing::BUCKET_SIZE,
     },
     time::DhtTime,
 };
@@ -25,7 +27,13 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) enum Work {
     Ping,
+    /// What others hold now.
     Lookup(Lookup),
+    /// What one node leads to.
+    Through(Lookup),
+    Get(Get),
+    /// A search for what is cached and about to expire.
+    RefreshCache(Lookup),
     /// A search for the node's own needs: nobody hears of its end.
     Refresh(Lookup),
     /// The records wait for the lookup of their keys.
@@ -36,8 +44,28 @@ pub(super) enum Work {
 impl Work {
     pub(super) fn lookup(&mut self) -> Option<&mut Lookup> {
         match self {
-            Self::Lookup(lookup) | Self::Refresh(lookup) | Self::Locate(lookup, _) => Some(lookup),
+            Self::Lookup(lookup)
+            | Self::Through(lookup)
+            | Self::Get(Get { lookup, .. })
+            | Self::RefreshCache(lookup)
+            | Self::Refresh(lookup)
+            | Self::Locate(lookup, _) => Some(lookup),
             Self::Ping | Self::Replicate(_) => None,
+        }
+    }
+}
+
+impl Work {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Ping => false,
+            Self::Get(get) => get.is_over(),
+            Self::Lookup(lookup)
+            | Self::Through(lookup)
+            | Self::RefreshCache(lookup)
+            | Self::Refresh(lookup)
+            | Self::Locate(lookup, _) => lookup.is_over(),
+            Self::Replicate(replication) => replication.is_over(),
         }
     }
 }
@@ -47,14 +75,20 @@ impl Node {
     /// then lists us to others.
     pub fn ping(&mut self, peer: PeerId, validate: bool, now: DhtTime) -> TaskId {
         let task = self.start(Work::Ping, now);
-        self.call(peer, Request::Ping { sender: self.sender(), validate }, Purpose::Ping(task));
+        if self.calls.len() < MAX_CALLS {
+            self.call(peer, Request::Ping { sender: self.sender(), validate }, Purpose::Ping(task));
+        } else if let Some(state) = self.tasks.remove(&task) {
+            self.finish(task, state, now);
+        }
         task
     }
 
     /// Searches for every key: the freshest value, and the nodes nearest to it.
     pub fn lookup(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> TaskId {
-        let lookup = self.search(keys, now);
+        let keys: BTreeSet<DhtId> = keys.into_iter().collect();
+        let lookup = self.search(keys.iter().copied(), now);
         let task = self.start(Work::Lookup(lookup), now);
+        self.share(task, keys);
         self.advance(task, now);
         task
     }
@@ -68,7 +102,7 @@ impl Node {
         now: DhtTime,
     ) -> TaskId {
         let lookup = Lookup::new(keys, |_| vec![first]);
-        let task = self.start(Work::Lookup(lookup), now);
+        let task = self.start(Work::Through(lookup), now);
         self.advance(task, now);
         task
     }
@@ -81,14 +115,18 @@ impl Node {
         task
     }
 
-    fn start(&mut self, work: Work, now: DhtTime) -> TaskId {
+    pub(super) fn start(&mut self, work: Work, now: DhtTime) -> TaskId {
         let task = TaskId(self.take_id());
-        self.tasks.insert(task, Task { deadline: now + TASK_DEADLINE, work });
+        let state = Task { deadline: now + TASK_DEADLINE, work };
+        match self.tasks.len() < MAX_TASKS {
+            true => drop(self.tasks.insert(task, state)),
+            false => self.finish(task, state, now),
+        }
         task
     }
 
-    /// A lookup that begins with what we know and hold ourselves.
-    fn search(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> Lookup {
+    /// A lookup that begins with whom we know and what we hold ourselves; what is cached is left out.
+    pub(super) fn search(&mut self, keys: impl IntoIterator<Item = DhtId>, now: DhtTime) -> Lookup {
         let keys: BTreeSet<DhtId> = keys.into_iter().collect();
         let mut lookup = Lookup::new(keys.iter().copied(), |key| {
             let mut known = self.table.nearest(key, 2 * BUCKET_SIZE, None);
@@ -96,14 +134,8 @@ impl Node {
             known
         });
         for key in keys {
-            for storage in [&mut self.storage, &mut self.cache] {
-                match storage.get(&key, now) {
-                    Some(Held::Plain(item)) => lookup.offer(key, FreshValue::Plain(item.clone())),
-                    Some(Held::Dictionary(entries)) => {
-                        lookup.offer(key, FreshValue::Dictionary(entries.clone()))
-                    }
-                    None => {}
-                }
+            if let Some(held) = self.storage.get(&key, now) {
+                lookup.offer(key, held.to_fresh());
             }
         }
         lookup
@@ -112,28 +144,36 @@ impl Node {
     /// Makes the calls that a task needs next, and ends it when it needs none.
     pub(super) fn advance(&mut self, task: TaskId, now: DhtTime) {
         let Some(mut state) = self.tasks.remove(&task) else { return };
-        let over = match &mut state.work {
-            Work::Ping => false,
-            Work::Lookup(lookup) | Work::Refresh(lookup) | Work::Locate(lookup, _) => {
-                while let Some((peer, keys)) = lookup.next_call() {
-                    self.call(peer, Request::Find { sender: self.sender(), keys }, Purpose::Find(task));
+        match &mut state.work {
+            Work::Ping => {}
+            Work::Lookup(lookup)
+            | Work::Through(lookup)
+            | Work::Get(Get { lookup, .. })
+            | Work::RefreshCache(lookup)
+            | Work::Refresh(lookup)
+            | Work::Locate(lookup, _) => {
+                while self.calls.len() < MAX_CALLS
+                    && let Some((peer, keys)) = lookup.next_call()
+                {
+                    let request = Request::Find { sender: self.sender(), keys: keys.clone() };
+                    self.call(peer, request, Purpose::Find(task, keys));
                 }
-                lookup.is_over()
             }
             Work::Replicate(replication) => {
                 let (storage, counters) = (&mut self.storage, &mut self.counters);
-                replication.plan(|record| serve::hold(storage, counters, &Row::from(record), now));
-                while let Some((peer, indexes)) = replication.next_call() {
-                    let rows = replication.rows(&indexes);
-                    self.call(
-                        peer,
-                        Request::Store { sender: self.sender(), rows },
-                        Purpose::Store(task, indexes),
-                    );
+                replication.plan(|record| serve::hold(storage, counters, &Row::from(record), None, now));
+                while self.calls.len() < MAX_CALLS
+                    && let Some((peer, indexes)) = replication.next_call()
+                {
+                    let request = Request::Store { sender: self.sender(), rows: replication.rows(&indexes) };
+                    self.call(peer, request, Purpose::Store(task, indexes));
                 }
-                replication.is_over()
             }
-        };
+        }
+        let over = state.work.is_over();
+        if !over && self.calls.len() >= MAX_CALLS {
+            self.starved.insert(task);
+        }
         match over {
             true => self.finish(task, state, now),
             false => drop(self.tasks.insert(task, state)),
@@ -145,16 +185,34 @@ impl Node {
         let outcome = match state.work {
             Work::Ping => Outcome::Ping(Err(CallFailure("no answer in time".into()))),
             Work::Refresh(_) => return,
-            Work::Lookup(lookup) => Outcome::Lookup(lookup.finish()),
+            work @ Work::RefreshCache(_) => return drop(self.found(task, work, now)),
+            work @ (Work::Lookup(_) | Work::Get(_)) => Outcome::Lookup(self.found(task, work, now)),
+            Work::Through(lookup) => Outcome::Lookup(lookup.finish()),
             Work::Locate(lookup, records) => {
                 let replication = Replication::new(records, &lookup.finish(), self.sender());
                 self.tasks
                     .insert(task, Task { deadline: now + TASK_DEADLINE, work: Work::Replicate(replication) });
                 return self.advance(task, now);
             }
-            Work::Replicate(replication) => Outcome::Store(replication.finish()),
+            Work::Replicate(replication) => {
+                // Not earlier: a node that was handed a record would refuse it when the store comes to it.
+                self.handover.remember(replication.records());
+                let report = replication.report();
+                self.stored(&replication, &report, now);
+                Outcome::Store(report)
+            }
         };
         self.effects.push_back(Effect::Done { task, outcome });
+    }
+
+    /// Calls that have not been answered by now no longer keep searches from going on.
+    pub(super) fn hurry_searches(&mut self, now: DhtTime) {
+        let slow = self.tasks.iter_mut().filter_map(|(id, task)| Some((*id, task.work.lookup()?)));
+        let mut slow: Vec<TaskId> = slow.filter_map(|(id, lookup)| lookup.hurry().then_some(id)).collect();
+        slow.sort_unstable();
+        for task in slow {
+            self.advance(task, now);
+        }
     }
 
     pub(super) fn end_overdue_tasks(&mut self, now: DhtTime) {

@@ -40,15 +40,25 @@ impl Swarm {
 
     pub(super) fn add(&mut self, seed: u64, client_mode: bool) -> PeerId {
         let peer = PeerId::random();
+        self.start(peer, DhtId::of_bytes(&seed.to_be_bytes()), client_mode, seed);
+        peer
+    }
+
+    /// Replaces a node by one that knows and holds nothing.
+    pub(super) fn restart(&mut self, peer: PeerId, id: DhtId) {
+        self.start(peer, id, false, 0);
+    }
+
+    fn start(&mut self, peer: PeerId, id: DhtId, client_mode: bool, seed: u64) {
         let settings = Settings {
-            id: DhtId::of_bytes(&seed.to_be_bytes()),
+            id,
             client_mode,
             storage: storage::Limits::default(),
-            cache: storage::Limits::default(),
+            cache: storage::Limits::of_cache(),
+            caching: Caching::default(),
             seed,
         };
         self.nodes.insert(peer, Node::new(settings, peer, self.now));
-        peer
     }
 
     pub(super) fn join(&mut self, peer: PeerId, through: PeerId) {
@@ -62,6 +72,11 @@ impl Swarm {
         let task = start(self.nodes.get_mut(&peer).unwrap());
         self.settle();
         self.done.remove(&(peer, task)).expect("every task ends")
+    }
+
+    /// What came of a task that has ended.
+    pub(super) fn take(&mut self, peer: PeerId, task: TaskId) -> Option<Outcome> {
+        self.done.remove(&(peer, task))
     }
 
     pub(super) fn store(&mut self, peer: PeerId, records: Vec<Record>) -> StoreReport {

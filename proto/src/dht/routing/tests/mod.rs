@@ -1,6 +1,7 @@
-//! The table's invariants under any sequence of news.
+//! The table, one rule at a time.
 
-use proptest::prelude::*;
+mod model;
+
 use rand::{SeedableRng, rngs::SmallRng};
 
 use super::*;
@@ -9,16 +10,15 @@ fn now() -> DhtTime {
     DhtTime::from_unix(1000.0).unwrap()
 }
 
+/// The n-th peer of a reproducible crowd.
+fn peer(n: u64) -> PeerId {
+    let identity = [&[0, 32][..], &n.to_be_bytes(), &[0; 24]].concat();
+    PeerId::from_bytes(&identity).unwrap()
+}
+
 /// The n-th contact of a reproducible crowd.
 fn contact(n: u64) -> Contact {
-    let seed = libp2p::identity::ed25519::SecretKey::try_from_bytes(&mut {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&n.to_be_bytes());
-        bytes
-    });
-    let keypair = libp2p::identity::ed25519::Keypair::from(seed.unwrap());
-    let peer = libp2p::identity::Keypair::from(keypair).public().to_peer_id();
-    Contact { id: DhtId::of_bytes(&n.to_be_bytes()), peer }
+    Contact { id: DhtId::of_bytes(&n.to_be_bytes()), peer: peer(n) }
 }
 
 fn table() -> RoutingTable {
@@ -96,25 +96,41 @@ fn a_crowd_at_one_place_splits_no_further_than_the_last_bit() {
     assert!(table.len() <= 32);
 }
 
-proptest! {
-    #[test]
-    fn invariants_hold(steps in prop::collection::vec((0..400u64, any::<bool>()), 0..600)) {
-        let mut table = table();
-        for (n, up) in steps {
-            let contact = contact(n);
-            match up {
-                true => _ = table.heard(contact, now()),
-                false => _ = table.remove(&contact.peer),
-            }
-        }
-        for (index, bucket) in table.buckets.iter().enumerate() {
-            prop_assert!(bucket.members().len() <= BUCKET_SIZE);
-            let next = table.buckets.get(index + 1).map(Bucket::lower);
-            for member in bucket.members() {
-                prop_assert!(member.id >= bucket.lower() && next.is_none_or(|next| member.id < next));
-                prop_assert_eq!(table.id_of(&member.peer), Some(member.id));
-            }
-        }
-        prop_assert!(table.by_peer.len() >= table.len());
+#[test]
+fn whoever_waits_under_an_id_makes_room_for_whoever_shows_up_under_it() {
+    let mut table = table();
+    let newcomer =
+        (0..2000).map(contact).find(|c| matches!(table.heard(*c, now()), Heard::Check(_))).unwrap();
+    let restarted = Contact { id: newcomer.id, peer: peer(9999) };
+    table.heard(restarted, now());
+    assert_eq!((table.id_of(&newcomer.peer), table.id_of(&restarted.peer)), (None, Some(newcomer.id)));
+}
+
+#[test]
+fn whoever_was_silent_for_long_is_checked_the_longest_silence_first() {
+    let mut table = table();
+    let at = |n: u64| now() + std::time::Duration::from_secs(n);
+    for n in 0..40 {
+        table.heard(contact(n), at(n));
     }
+    let members = table.len();
+    let mut checked = table.check_silent(at(10), 1);
+    assert_eq!(checked, [contact(0)]);
+    // One of each bucket at a time, nobody twice, and nobody who was heard of since.
+    loop {
+        let more = table.check_silent(at(10), 3);
+        if more.is_empty() {
+            break;
+        }
+        checked.extend(more);
+    }
+    assert_eq!(checked.len(), 10);
+    assert!((0..10).all(|n| checked.contains(&contact(n))));
+    table.leave_unchecked(&checked[0]);
+    assert_eq!(table.check_silent(at(10), 3), [checked[0]]);
+    // A clock that was ahead does not make anybody young for ever.
+    table.time_leapt(at(5));
+    table.leave_unchecked(&checked[1]);
+    assert!(table.check_silent(at(6), 40).contains(&checked[1]));
+    assert_eq!(table.len(), members);
 }
