@@ -6,15 +6,16 @@ use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
 
 use crate::probe::Target;
+use crate::status::Place;
 
 /// Ends every help text.
 const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for `run`: drained after SIGTERM or SIGINT
   64  wrong usage
-  69  `check` or `probe` found something that does not work
+  69  `check` or `probe` found something that does not work; `status`: not visible
   70  the root supervisor gave up
-  74  a file or a socket could not be used
+  74  a file or a socket could not be used; `status`: no node answers
   75  another petald holds the data folder
   78  the config is wrong";
 
@@ -50,6 +51,21 @@ pub(crate) enum Command {
         /// Look at the config only: try nothing
         #[arg(long)]
         offline: bool,
+    },
+    /// Show a running node: its visibility, records, peers and actors
+    #[command(after_help = LAYERS)]
+    Status {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where its admin API listens, such as 127.0.0.1:8780 or unix:PATH; without it, what the data folder says
+        #[arg(long, value_name = "ADDR")]
+        admin: Option<Place>,
+        /// Show all that the admin API tells, as JSON
+        #[arg(long)]
+        json: bool,
+        /// Show it again each second: drawn on a terminal, elsewhere with --json an object a line
+        #[arg(long)]
+        watch: bool,
     },
     /// Look at one peer from outside, layer by layer, and name the layer that fails
     #[command(after_help = PROBE)]

@@ -7,6 +7,7 @@ use crate::data_dir::DataDirError;
 use crate::identity::IdentityError;
 use crate::logging::LoggingError;
 use crate::manual::ManualError;
+use crate::status::StatusError;
 
 /// An exit code and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +17,11 @@ pub(crate) enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// `check` or `probe` found something that does not work.
+    /// `check` or `probe` found something that does not work; `status` found a node that is not visible.
     Unavailable = 69,
     /// The root supervisor gave up.
     GaveUp = 70,
-    /// A file or a socket could not be used.
+    /// A file or a socket could not be used; `status` found no node.
     Io = 74,
     /// Another petald holds the data folder.
     InUse = 75,
@@ -66,6 +67,7 @@ impl Exit {
                 None => {}
             }
             let io = cause.is::<ManualError>()
+                || cause.is::<StatusError>()
                 || cause.is::<IdentityError>()
                 || cause.is::<LoggingError>()
                 || cause.is::<std::io::Error>();

@@ -1,10 +1,13 @@
 //! What must be there before the first actor, in the order in which it is needed.
 
 use hivemind_proto::dht::DhtId;
+use hivemind_proto::time::{Clock, DhtTime};
 use libp2p::Multiaddr;
+use petald_actors::clock::SystemClock;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::descriptors;
 use crate::identity::Identity;
 use crate::logging::{Log, Logging};
 use crate::service_manager::Managed;
@@ -24,6 +27,8 @@ pub(crate) struct Foundation {
     pub(crate) double: Option<Multiaddr>,
     /// Held until the end.
     pub(crate) data_dir: DataDir,
+    /// When the process began, by the local clock.
+    pub(crate) started: DhtTime,
     /// Whoever started us, if it wants to hear of us.
     pub(crate) managed: Managed,
     /// Written out at the very end.
@@ -33,6 +38,7 @@ pub(crate) struct Foundation {
 impl Foundation {
     /// Takes the data folder first, so that a second petald disturbs nothing of the first. Within a runtime only.
     pub(crate) fn lay(config: Config) -> anyhow::Result<Self> {
+        let started = SystemClock.now();
         let data_dir = DataDir::open(&config.node.data_dir)?;
         let logging = Logging::start(&config.log, &config.log_dir())?;
         let identity = Identity::load_or_create(&config.identity_file())?;
@@ -46,9 +52,10 @@ impl Foundation {
         for warning in &config.warnings {
             tracing::warn!(%warning, "config is odd");
         }
+        descriptors::make_room(descriptors::needed(&config.network));
         let managed = Managed::from_environment();
         let pool = tokio::runtime::Handle::current();
-        Ok(Self { config, identity, node_id, pool, double: None, data_dir, managed, logging })
+        Ok(Self { config, identity, node_id, pool, double: None, data_dir, started, managed, logging })
     }
 
     /// The log, for whoever changes its levels or counts what it lost.

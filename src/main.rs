@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the config, its layers, and what is wrong with it |
 //! | [`mod@check`] | `petald check` |
+//! | [`mod@status`] | `petald status` |
 //! | [`probe`] | `petald probe` |
 //! | [`manual`] | `petald man`, `petald completions` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
@@ -18,6 +19,7 @@ mod cli;
 mod config;
 mod daemon;
 mod data_dir;
+mod descriptors;
 mod exit;
 mod foundation;
 mod greeting;
@@ -29,6 +31,7 @@ mod progress;
 mod reload;
 mod service_manager;
 mod signals;
+mod status;
 mod tree;
 
 use std::fmt::Display;
@@ -44,6 +47,7 @@ use crate::exit::{Exit, Misuse};
 use crate::identity::Identity;
 use crate::probe::{Means, Target};
 use crate::progress::Progress;
+use crate::status::Show;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -98,6 +102,10 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
                 false => say(&report),
             }
             Ok(Exit::works(report.is_ok()))
+        }
+        Command::Status { config, admin, json, watch } => {
+            let client = status::client(&load(&config)?, admin)?;
+            Ok(within_runtime(status::status(&client, Show { json, watch }))??)
         }
         Command::Identity(command) => identity(command),
         Command::Completions { shell } => {

@@ -28,11 +28,11 @@ use hivemind_proto::{
 };
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use petald_actors::{
-    admin::{self, Admin, Bound, TreeCell},
+    admin::{self, Admin, Bound, Doors, TreeCell},
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
-    config_keeper::{self, ConfigKeeper, Live},
+    config_keeper::{self, ConfigKeeper, Live, Reloads},
     network::{self, Network},
     observer::{
         self,
@@ -73,9 +73,13 @@ pub(crate) fn root(
 ) -> Result<Child, RecordError> {
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
     let (swarm, seats) = swarm(foundation, network, commands, opinion)?;
+    let doors =
+        Doors { server_info: seats.server_info.slot.clone(), announcer: seats.announcer.slot.clone() };
     let name = Live::new(foundation.config.node.public_name.clone());
     let keeper = config_keeper(foundation, reloading, reload::Concerned { seats, name: name.clone() });
-    let children = vec![swarm, ops(foundation, cell, bound, visibility, name, keeper)];
+    let reloads = reloading.reloads.subscribe();
+    let beside = Beside { doors, name, keeper, reloads };
+    let children = vec![swarm, ops(foundation, cell, bound, visibility, beside)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
 
@@ -107,22 +111,33 @@ fn swarm(
     Ok(swarm::branch(settings, network, handle, &clock, patience))
 }
 
+/// What the ops branch deals with of the rest of the tree.
+struct Beside {
+    doors: Doors,
+    name: Live<Option<String>>,
+    keeper: Child,
+    reloads: watch::Receiver<Reloads>,
+}
+
 fn ops(
     foundation: &Foundation,
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
-    name: Live<Option<String>>,
-    keeper: Child,
+    Beside { doors, name, keeper, reloads }: Beside,
 ) -> Child {
     let config = &foundation.config;
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
+        token: config.admin.token.clone(),
         crash_endpoint: config.debug.crash_endpoint,
         name,
         version: env!("CARGO_PKG_VERSION").into(),
         peer_id: foundation.identity.peer_id(),
+        started: foundation.started,
         visibility: visibility.clone(),
+        log: Some(Arc::new(foundation.log().clone())),
+        doors,
         tree: Arc::clone(&tree),
         bound,
     };
@@ -132,7 +147,7 @@ fn ops(
     });
     let watchdog = {
         let Managed { manager, patience } = foundation.managed.clone();
-        let settings = watchdog::Settings { manager, patience, tree, visibility };
+        let settings = watchdog::Settings { manager, patience, tree, visibility, reloads };
         let build = move |birth| Watchdog::new(settings.clone(), birth);
         supervisor::actor("watchdog", &Slot::new(), config.supervisor.of("watchdog"), build)
     };
@@ -159,8 +174,8 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
         agent_version: concat!("petald/", env!("CARGO_PKG_VERSION")).into(),
         limits: network::Limits {
             established: config.max_connections.get(),
-            // A quarter is kept for connections of our own: nobody can keep us from our bootstraps.
-            established_incoming: config.max_connections.get().div_ceil(4) * 3,
+            established_incoming: config.max_incoming_connections.get(),
+            pending: config.max_pending_connections.get(),
             established_per_peer: config.max_connections_per_peer.get(),
             ..network::Limits::default()
         },
@@ -170,11 +185,13 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
 }
 
 fn dht_settings(foundation: &Foundation) -> petald_actors::dht::Settings {
+    let config = &foundation.config.dht;
     let node = dht::Settings {
         id: foundation.node_id,
         client_mode: false,
-        storage: dht::storage::Limits::default(),
-        cache: dht::storage::Limits::of_cache(),
+        storage: config.storage.clone(),
+        cache: config.cache.clone(),
+        acceptance: config.acceptance,
         caching: dht::Caching::default(),
         seed: rand::random(),
     };

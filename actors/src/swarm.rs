@@ -15,6 +15,8 @@
 //! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
+//! Where nothing is offered, in a bootstrap, there are no backend, rpc_info, announcer and pinger.
+//!
 //! rpc_info stands above the announcer: the health monitor asks as soon as it has seen a record, and remembers a
 //! failure for 300 s. The network is given in, so that the same branch runs over a simulated one.
 
@@ -88,6 +90,7 @@ pub fn branch(
     clock: &SharedClock,
     patience: impl Fn(&str) -> ChildSettings,
 ) -> (Child, Seats) {
+    let serves = settings.server_info.offer.is_some();
     let seats = Seats {
         bootstrap: Seat::new(settings.bootstrap),
         server_info: Seat::new(settings.server_info),
@@ -155,8 +158,11 @@ pub fn branch(
         supervisor::actor("observer", &seat.slot, patience("observer"), build)
     });
     let mut children = vec![network, dht_child, bootstrap, server_info_child];
-    children.extend(backend);
-    children.extend([rpc_info, announcer, pinger, reachability]);
+    if serves {
+        children.extend(backend);
+        children.extend([rpc_info, announcer, pinger]);
+    }
+    children.push(reachability);
     children.extend(observer);
     (supervisor::supervisor("swarm", Strategy::RestForOne, Intensity::default(), children), seats)
 }

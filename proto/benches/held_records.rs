@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use hivemind_proto::{
     dht::{
-        Caching, DhtId, Effect, FIND_HANDLER, InboundId, Node, Request, Row, STORE_HANDLER, Settings, Subkey,
-        Tag, storage,
+        Acceptance, Caching, DhtId, Effect, FIND_HANDLER, InboundId, Node, Request, Row, STORE_HANDLER,
+        Settings, Subkey, Tag, storage,
     },
     time::DhtTime,
 };
@@ -59,8 +59,15 @@ impl Holder {
     fn new() -> Self {
         let (storage, cache) = (storage::Limits::default(), storage::Limits::of_cache());
         let id = DhtId::of_bytes(b"holder");
-        let settings =
-            Settings { id, client_mode: false, storage, cache, caching: Caching::default(), seed: 1 };
+        let settings = Settings {
+            id,
+            client_mode: false,
+            storage,
+            cache,
+            acceptance: Acceptance::default(),
+            caching: Caching::default(),
+            seed: 1,
+        };
         let node = Node::new(settings, PeerId::random(), start());
         Self { node, rng: SmallRng::seed_from_u64(7), calls: 0 }
     }

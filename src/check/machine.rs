@@ -7,19 +7,15 @@ use std::path::Path;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use petald_actors::admin::Listen;
-use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::descriptors;
 use crate::identity::Identity;
 
 /// Free space for the data folder and the logs, in bytes: some weeks of log files, and room for what is replaced on disk.
 const LEAST_SPACE: u64 = 256 << 20;
-
-/// Descriptors besides those of connections that are limited by the config: dials under way (128), a stranger's
-/// connections while it looks at us (some 64), log and state files, listeners, the admin API.
-const OTHER_DESCRIPTORS: u64 = 256;
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = vec![
@@ -27,7 +23,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         space("disk space of the data folder", &config.node.data_dir),
         space("disk space of the logs", &config.log_dir()),
         identity(&config.identity_file()),
-        descriptors(config.network.max_connections.get().into(), getrlimit(Resource::Nofile).current),
+        file_descriptors(descriptors::needed(&config.network), descriptors::most()),
     ];
     // A node that runs already has its ports; that they are taken is as it should be.
     let running = DataDir::holder(&config.node.data_dir).is_some();
@@ -89,16 +85,16 @@ fn identity(file: &Path) -> Finding {
     }
 }
 
-/// `limit` is that of this shell; a service manager may give another one. `None` is no limit.
-pub(super) fn descriptors(connections: u64, limit: Option<u64>) -> Finding {
-    let (what, needed) = ("file descriptors", connections + OTHER_DESCRIPTORS);
+/// `limit` is the hard one of this shell; a service manager may give another one. `None` is no limit.
+pub(super) fn file_descriptors(needed: u64, limit: Option<u64>) -> Finding {
+    let what = "file descriptors";
     match limit {
         None => Finding::ok(what, "no limit"),
         Some(limit) if limit >= needed => Finding::ok(what, format!("{limit}, and {needed} are needed")),
         Some(limit) => Finding::failed(
             what,
             format!(
-                "{limit}, and network.max_connections = {connections} needs {needed}: raise it (ulimit -n {needed}, \
+                "{limit}, and the connections of [network] need {needed}: raise it (ulimit -Hn {needed}, \
                  LimitNOFILE={needed}), or lower network.max_connections"
             ),
         ),

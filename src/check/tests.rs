@@ -2,7 +2,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use super::bootstraps::clock;
-use super::machine::descriptors;
+use super::machine::file_descriptors;
 use super::*;
 use crate::data_dir::DataDir;
 
@@ -92,8 +92,8 @@ fn a_clock_is_off_beyond_three_seconds() {
 
 #[test]
 fn descriptors_must_be_enough_for_the_connections() {
-    assert!(descriptors(512, Some(1024)).is_ok());
-    assert!(descriptors(100_000, None).is_ok());
-    let few = descriptors(1000, Some(1024)).to_string();
+    assert!(file_descriptors(1024, Some(1024)).is_ok());
+    assert!(file_descriptors(100_000, None).is_ok());
+    let few = file_descriptors(1256, Some(1024)).to_string();
     assert!(few.contains("LimitNOFILE=1256"), "{few}");
 }

@@ -13,6 +13,7 @@ mod admin;
 mod again;
 mod announce;
 mod backend;
+mod dht;
 mod entry;
 mod layers;
 mod log;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use admin::{Admin, Debug};
 pub(crate) use again::Again;
 pub(crate) use announce::Announce;
+pub(crate) use dht::Dht;
 pub(crate) use log::{Format, Log, Rotation};
 pub(crate) use network::{Network, Swarm};
 pub(crate) use node::Node;
@@ -62,6 +64,7 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
     pub(crate) node: Node,
     pub(crate) network: Network,
+    pub(crate) dht: Dht,
     /// What we serve; none for a bootstrap.
     pub(crate) serving: Option<Serving>,
     /// The model server behind us, if there is one that we can look at.
@@ -177,6 +180,7 @@ fn read(
     let mut root = reading.root(merged.root.clone());
     let node = Node::read(root.section("node"));
     let network = Network::read(root.section("network"));
+    let dht = Dht::read(root.section("dht"));
     let (model, server) = (root.section("model"), root.section("server"));
     let backend = backend::read(root.section("backend"), reading.given("backend"));
     let announce = Announce::read(root.section("announce"));
@@ -220,6 +224,7 @@ fn read(
         file: file.map(Path::to_owned),
         node: node?,
         network: network?,
+        dht: dht?,
         serving: serving?,
         backend: backend?,
         announce: announce?,

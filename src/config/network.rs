@@ -38,6 +38,10 @@ pub(crate) struct Network {
     pub(crate) identity: Option<PathBuf>,
     /// The most connections at a time, in both directions.
     pub(crate) max_connections: NonZeroU32,
+    /// The most that others have opened.
+    pub(crate) max_incoming_connections: NonZeroU32,
+    /// The most that are being made at a time, in each direction.
+    pub(crate) max_pending_connections: NonZeroU32,
     /// The most connections with one peer at a time.
     pub(crate) max_connections_per_peer: NonZeroU32,
 }
@@ -51,6 +55,8 @@ impl Network {
         let private_addresses = section.take("private_addresses", boolean);
         let identity = section.optional("identity", path);
         let max_connections = section.take("max_connections", count);
+        let max_incoming_connections = section.optional("max_incoming_connections", count);
+        let max_pending_connections = section.take("max_pending_connections", count);
         let max_connections_per_peer = section.take("max_connections_per_peer", count);
 
         if listen.as_ref().is_some_and(Vec::is_empty) {
@@ -70,6 +76,13 @@ impl Network {
             let what = format!("{one} is more than network.max_connections ({all}), so it never limits");
             section.wrong("max_connections_per_peer", what, "lower it");
         }
+        if let (Some(all), Some(Some(incoming))) = (max_connections, max_incoming_connections)
+            && incoming >= all
+        {
+            let what =
+                format!("{incoming} leaves none of network.max_connections ({all}) for our own connections");
+            section.wrong("max_incoming_connections", what, "lower it, or raise network.max_connections");
+        }
         let all = |addresses: &Option<Vec<Multiaddr>>| addresses.clone().unwrap_or_default();
         match private_addresses {
             Some(false) => refuse_private(&section, &all(&listen), &all(&announce), &all(&initial_peers)),
@@ -88,9 +101,16 @@ impl Network {
             private_addresses: private_addresses?,
             identity: identity?,
             max_connections: max_connections?,
+            max_incoming_connections: max_incoming_connections?.unwrap_or(most_of(max_connections?)),
+            max_pending_connections: max_pending_connections?,
             max_connections_per_peer: max_connections_per_peer?,
         })
     }
+}
+
+/// Three quarters: nobody can keep us from our bootstraps.
+fn most_of(connections: NonZeroU32) -> NonZeroU32 {
+    NonZeroU32::new(connections.get().div_ceil(4).saturating_mul(3)).unwrap_or(connections)
 }
 
 /// Private addresses where they are neither told nor dialled.

@@ -10,6 +10,7 @@
 //! | [`files`] | the files as a stream of lines that never fails |
 //! | [`shelf`] | the folder: names, and what is kept |
 
+mod control;
 mod files;
 mod levels;
 mod shelf;

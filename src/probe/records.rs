@@ -85,6 +85,7 @@ fn node(network: &Handle) -> Node {
         client_mode: true,
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::of_cache(),
+        acceptance: dht::Acceptance::ANYTHING,
         caching: dht::Caching::off(),
         seed: rand::random(),
     };

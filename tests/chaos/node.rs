@@ -54,7 +54,7 @@ pub(crate) struct Config {
 
 /// Asks the admin API, which no other namespace reaches over TCP.
 async fn request(socket: &Path, method: &str, path: &str) -> Result<http::Answer, String> {
-    http::exchange(UnixStream::connect(socket), "localhost", method, path).await
+    http::exchange(UnixStream::connect(socket), "localhost", method, path, "").await
 }
 
 /// petald's data folder and config.

@@ -39,7 +39,8 @@ async def test_what_petald_announces_goes_to_the_nearest(fifty):
         for block in range(2):
             key = f"{MODEL['model.dht_prefix']}.{block}"
             there, nearest = set(await holders(fifty, key)), set(fifty.nearest(DHTID.generate(source=key), 5))
-            if there != nearest:
+            # Beside them: petald's own copy is none of the five, and whoever was newly met was handed the record.
+            if not nearest <= there or len(there - nearest) > 5:
                 return f"{len(there & nearest)} of {len(nearest)} replicas of {key} are in place, {len(there - nearest)} beside"
         return None
 

@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "",
     "run",
     "check",
+    "status",
     "probe",
     "identity",
     "identity new",

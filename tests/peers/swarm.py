@@ -10,10 +10,12 @@ import os
 
 import uvloop
 from hivemind.dht import DHTID, DHTNode
+from hivemind.dht.crypto import RSASignatureValidator
 from hivemind.dht.protocol import DHTProtocol
 from hivemind.p2p import P2P, P2PContext, PeerID, ServicerBase
 from hivemind.proto import runtime_pb2
 from hivemind.utils import MSGPackSerializer, get_dht_time
+from hivemind.utils.crypto import RSAPrivateKey
 
 from json_lines import claim_stdout, from_json, serve, to_json
 
@@ -57,12 +59,16 @@ class Swarm:
     def __init__(self):
         self.nodes = {}
 
-    async def _start(self, name, initial_peers, client_mode, identities):
+    async def _start(self, name, initial_peers, client_mode, identities, validates):
         # A peer that has an identity file has an RSA key, as hivemind makes it, and p2pd without one an Ed25519 key.
         identity = os.path.join(identities, name) if identities else None
         # nat_port_map: no UPnP from a loopback test. p2pd listens on /ip4/127.0.0.1/tcp/0 by itself.
         node = await DHTNode.create(
-            initial_peers=initial_peers, client_mode=client_mode, identity_path=identity, nat_port_map=False
+            initial_peers=initial_peers,
+            client_mode=client_mode,
+            identity_path=identity,
+            nat_port_map=False,
+            record_validator=RSASignatureValidator(RSAPrivateKey()) if validates else None,
         )
         self.nodes[name] = node
         return {
@@ -72,16 +78,18 @@ class Swarm:
             "addresses": [str(address) for address in await node.p2p.get_visible_maddrs()],
         }
 
-    async def do_start(self, names, initial_peers=(), client_mode=False, identities=None):
+    async def do_start(self, names, initial_peers=(), client_mode=False, identities=None, validates=False):
         """Starts nodes with the given initial peers; without any, the first is the bootstrap of the others.
 
-        `identities` is a folder for their identity files.
+        `identities` is a folder for their identity files. Nodes that validate sign what they store under subkeys
+        that name them as the owner, each with a key of its own, and believe in such records only if they are signed.
         """
         names, initial_peers, started = list(names), list(initial_peers), []
         if not initial_peers:
-            started.append(await self._start(names.pop(0), [], client_mode, identities))
+            started.append(await self._start(names.pop(0), [], client_mode, identities, validates))
             initial_peers = started[0]["addresses"]
-        started += await asyncio.gather(*(self._start(name, initial_peers, client_mode, identities) for name in names))
+        options = client_mode, identities, validates
+        started += await asyncio.gather(*(self._start(name, initial_peers, *options) for name in names))
         return started
 
     async def do_stop(self, name):
@@ -95,6 +103,10 @@ class Swarm:
     async def do_get(self, name, key):
         """The latest value that the swarm has, with its time to live; null if none."""
         return to_json(await self.nodes[name].get(from_json(key), latest=True))
+
+    async def do_owner(self, name):
+        """What marks a subkey as this node's own: the node has to validate."""
+        return self.nodes[name].protocol.record_validator.local_public_key.decode()
 
     async def do_key_id(self, key):
         """The DHT id of a key, in hex."""

@@ -13,9 +13,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin_api;
 mod announcement_cost;
 mod bad_config;
 mod bad_input;
+mod bootstrap;
 mod crashes;
 mod drain;
 mod joins_a_swarm;
@@ -32,5 +34,7 @@ mod reachability;
 mod reload;
 mod rpc_info;
 mod service_manager;
+mod signatures;
 mod start_to_visible;
+mod status;
 mod two_nodes;

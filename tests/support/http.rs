@@ -15,6 +15,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -29,7 +30,12 @@ impl Answer {
 
 /// An error is a text: what to print when a deadline passes.
 pub(crate) async fn request(server: SocketAddr, method: &str, path: &str) -> Result<Answer, String> {
-    exchange(TcpStream::connect(server), &server.to_string(), method, path).await
+    send(server, method, path, "").await
+}
+
+/// The same with a body.
+pub(crate) async fn send(server: SocketAddr, method: &str, path: &str, body: &str) -> Result<Answer, String> {
+    exchange(TcpStream::connect(server), &server.to_string(), method, path, body).await
 }
 
 /// As [`request`], over whatever leads to the server.
@@ -38,10 +44,14 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     host: &str,
     method: &str,
     path: &str,
+    body: &str,
 ) -> Result<Answer, String> {
     let exchange = async {
         let mut stream = connect.await?;
-        let head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
@@ -53,5 +63,5 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(format!("no HTTP answer: {answer:?}"))?;
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(format!("no status: {head:?}"))?;
-    Ok(Answer { status, body: body.to_owned() })
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod deadline;
 pub(crate) mod http;
 pub(crate) mod in_process;
+pub(crate) mod open_metrics;
 pub(crate) mod p2pd;
 pub(crate) mod peers;
 pub(crate) mod petald;

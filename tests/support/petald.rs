@@ -114,6 +114,15 @@ impl Home {
         home
     }
 
+    /// With a config file of the house.
+    pub(crate) fn of_the_house(file: &str) -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home { folder };
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file), home.config())
+            .unwrap();
+        home
+    }
+
     /// Where all of it lies.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -138,7 +147,7 @@ impl Home {
         self.folder.path().join("petald.toml")
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -157,10 +166,31 @@ impl Home {
         self.start(command)
     }
 
+    /// The same with `--set` for each of these texts, for one whose admin API is not that of the config file.
+    pub(crate) fn spawn_set(&self, settings: &[&str]) -> Starting {
+        let pairs: Vec<_> = settings.iter().filter_map(|setting| setting.split_once('=')).collect();
+        self.spawn_with(&pairs)
+    }
+
     /// The same in an environment that has these variables too.
     pub(crate) fn spawn_in(&self, variables: &[(&str, &str)]) -> Starting {
         let mut command = petald();
         command.arg("run").arg("--config").arg(self.config()).envs(variables.iter().copied());
+        self.start(command)
+    }
+
+    /// Starts with `soft` file descriptors, which the process may raise, and with `--set` for what keeps a config of the
+    /// house to this folder and to loopback.
+    pub(crate) fn spawn_limited(&self, soft: u32) -> Starting {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -S -n {soft} && exec \"$@\"")).arg("sh");
+        command.arg(env!("CARGO_BIN_EXE_petald")).arg("run").arg("--config").arg(self.config());
+        let data_dir = format!("node.data_dir={}", self.data().display());
+        let loopback = ["network.listen=/ip4/127.0.0.1/tcp/0", "network.private_addresses=true"];
+        for setting in loopback.into_iter().chain(["admin.listen=127.0.0.1:0", &data_dir]) {
+            command.arg("--set").arg(setting);
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
         self.start(command)
     }
 
@@ -207,6 +237,12 @@ pub(crate) struct Starting {
 }
 
 impl Starting {
+    /// SIGTERM, and the end of the process.
+    pub(crate) async fn end(&mut self) {
+        self.process.signal(Signal::TERM);
+        self.process.exit(DRAIN_LIMIT).await;
+    }
+
     /// Waits until it says where it listens.
     pub(crate) async fn listening(mut self) -> Petald {
         let (process, address_file) = (&mut self.process, &self.address_file);
@@ -282,6 +318,11 @@ impl Petald {
 
     pub(crate) async fn post(&self, path: &str) -> Result<http::Answer, String> {
         http::request(admin(&self.address_file)?, "POST", path).await
+    }
+
+    /// A request with a body.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Result<http::Answer, String> {
+        http::send(admin(&self.address_file)?, method, path, body).await
     }
 
     /// SIGTERM.

@@ -65,6 +65,13 @@ impl Swarm {
         self.started(options).await.expect("the node starts").remove(0)
     }
 
+    /// A full node with hivemind's validator of signatures, and what marks a subkey as its own.
+    pub(crate) async fn start_owner(&self, name: &str, initial_peers: &[String]) -> String {
+        let options = json!({"names": [name], "initial_peers": initial_peers, "validates": true});
+        self.started(options).await.expect("the node starts");
+        self.python.ask("owner", json!({"name": name})).await.as_str().unwrap().to_owned()
+    }
+
     async fn started(&self, options: Value) -> Result<Vec<Node>, Raised> {
         let nodes = self.python.try_ask("start", options).await?;
         Ok(serde_json::from_value(nodes).expect("the form of a started node"))

@@ -4,38 +4,53 @@
 //! | --- | --- |
 //! | `GET /livez[?verbose]` | 200 while the supervisor answers and every actor has answered it lately; 503 names who has not |
 //! | `GET /readyz[?verbose]` | 200 while strangers find us, as the observer last saw it; 503 with the failing layer otherwise |
+//! | `GET /metrics` | the node in figures, as OpenMetrics |
 //! | `GET /api/v1/node` | who we are, and every actor with its state and last report |
-//! | `GET /api/v1/server-info` | what we serve, as the actor `server_info` last reported it |
+//! | `GET`, `PATCH /api/v1/server-info` | what we serve; changes what may change while the node runs |
+//! | `POST /api/v1/announce` | announces now, and tells what came of it |
+//! | `GET`, `PUT /api/v1/log-level` | what is logged |
+//! | `GET /openapi.json` | all of this for machines: `routes/openapi.json` |
 //! | `POST /debug/crash/<actor>` | 202, and the actor panics; only where the config allows it |
 //!
-//! Everything is JSON, errors too. Requests are served by a thread of their own, so that a stuck arbiter
-//! is told of and not shared in.
+//! Errors are JSON too. Requests are served by a thread of their own, so that a stuck arbiter
+//! is told of and not shared in. Who may ask is decided in `guard.rs`.
 //!
 //! What this actor keeps true: the API listens. A port that is taken is weather: it is tried again, and the
 //! node lives without an API until then. A restart closes the connections and takes the same port again.
 
+mod guard;
 mod listen;
+mod log;
+mod metrics;
+mod process;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod token;
 
-use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{fmt, io};
 
 use actix::prelude::*;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, middleware, web};
+use hivemind_proto::time::DhtTime;
 use libp2p::PeerId;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
 pub use listen::{Bound, Listen};
+pub use log::{LogControl, LogLevels};
+pub use process::Process;
+pub use token::{Token, TokenError};
 
+use crate::announcer::Announcer;
 use crate::config_keeper::Live;
 use crate::observer::messages::Opinions;
-use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport};
+use crate::server_info::ServerInfoStore;
+use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport, Slot};
 use listen::Listener;
 
 /// Connections at a time: an operator, a scraper, a dashboard, and room for their retries.
@@ -59,11 +74,22 @@ const ATTEMPTS_AT_SAME_PORT: u32 = 6;
 /// The running tree. It cannot be known while the tree is described, so it is filled in once that is started.
 pub type TreeCell = Arc<OnceLock<supervisor::Handle>>;
 
+/// Where the actors are found that are told what the operator wants.
+#[derive(Debug, Clone, Default)]
+pub struct Doors {
+    /// The server_info actor.
+    pub server_info: Slot<ServerInfoStore>,
+    /// The announcer.
+    pub announcer: Slot<Announcer>,
+}
+
 /// What the program says.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where to listen.
     pub listen: Listen,
+    /// What opens the API to whoever comes over TCP. Without one it is open there.
+    pub token: Option<Token>,
     /// Whether `POST /debug/crash/<actor>` is served.
     pub crash_endpoint: bool,
     /// The node's name on the map, if any.
@@ -72,13 +98,28 @@ pub struct Settings {
     pub version: String,
     /// The node's peer id.
     pub peer_id: PeerId,
+    /// When the process began.
+    pub started: DhtTime,
     /// The observer's last word.
     pub visibility: Opinions,
+    /// The log, if it can be told of and changed.
+    pub log: Option<Arc<dyn LogControl>>,
+    /// Where they are found.
+    pub doors: Doors,
     /// The tree that is reported on.
     pub tree: TreeCell,
     /// Told what was bound, and `None` when the API is gone. It outlives a restart: the next incarnation takes the
     /// same port again.
     pub bound: watch::Sender<Option<Bound>>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("listen", &self.listen)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The actor.
@@ -135,7 +176,11 @@ impl Admin {
         let listener = Listener::bind(&self.settings.listen, again.as_ref())?;
         let bound = listener.bound()?;
         let settings = web::Data::new(self.settings.clone());
-        let server = HttpServer::new(move || App::new().app_data(settings.clone()).configure(routes::routes))
+        let app = move || {
+            let app = App::new().app_data(settings.clone()).wrap(middleware::from_fn(guard::guard));
+            app.configure(routes::routes)
+        };
+        let server = HttpServer::new(app)
             .workers(1)
             .max_connections(MOST_CONNECTIONS)
             .client_request_timeout(REQUEST_DEADLINE)

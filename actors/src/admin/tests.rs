@@ -1,6 +1,10 @@
 //! The API as its users meet it: over real sockets, in front of a real tree.
 
-use std::sync::Arc;
+mod changes;
+mod openapi;
+mod strangers;
+
+use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 use serde_json::{Value, json};
@@ -44,18 +48,61 @@ struct Node {
     bound: watch::Receiver<Option<Bound>>,
     peer_id: PeerId,
     opinion: watch::Sender<Arc<Opinion>>,
+    log: Arc<Log>,
+    doors: Doors,
+    token: Option<Token>,
+}
+
+/// A log that takes every level but `wrong`.
+struct Log(Mutex<LogLevels>);
+
+impl LogControl for Log {
+    fn levels(&self) -> LogLevels {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set(&self, levels: &LogLevels) -> Result<(), Vec<(&'static str, String)>> {
+        let texts = [("files", Some(&levels.files)), ("console", levels.console.as_ref())];
+        let wrong = texts.into_iter().filter(|(_, text)| text.is_some_and(|text| text == "wrong"));
+        let wrong: Vec<_> = wrong.map(|(field, _)| (field, "is no level".to_owned())).collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        *self.0.lock().unwrap() = levels.clone();
+        Ok(())
+    }
+
+    fn dropped_lines(&self) -> u64 {
+        3
+    }
 }
 
 type LocalBoxFuture = std::pin::Pin<Box<dyn Future<Output = Outcome>>>;
 
 /// A tree of the named speakers and the API, which is up.
 async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, Value)]) -> Node {
+    start_with(listen, crash_endpoint, speakers, None).await
+}
+
+/// The same, opened by a token.
+async fn start_with(
+    listen: Listen,
+    crash_endpoint: bool,
+    speakers: &[(&'static str, Value)],
+    token: Option<Token>,
+) -> Node {
     let (bound, seen) = watch::channel(None);
     let peer_id = PeerId::random();
     let tree = TreeCell::default();
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
+    let log = Arc::new(Log(Mutex::new(LogLevels { files: "info".into(), console: Some("warn".into()) })));
+    let doors = Doors::default();
     let settings = Settings {
         listen,
+        token: token.clone(),
+        started: DhtTime::from_unix(1e9).unwrap(),
+        log: Some(log.clone()),
+        doors: doors.clone(),
         crash_endpoint,
         name: Live::new(Some("a node".into())),
         version: "1.2.3".into(),
@@ -82,7 +129,8 @@ async fn start(listen: Listen, crash_endpoint: bool, speakers: &[(&'static str, 
     let root = supervisor("root", Strategy::OneForOne, Intensity::default(), children);
     let (handle, outcome) = Tree::new(root).unwrap().start();
     tree.set(handle.clone()).unwrap();
-    let node = Node { tree: handle, outcome: Box::pin(outcome), bound: seen, peer_id, opinion };
+    let node =
+        Node { tree: handle, outcome: Box::pin(outcome), bound: seen, peer_id, opinion, log, doors, token };
     let all_report = |tree: &supervisor::TreeStatus| {
         tree.actors.iter().all(|actor| actor.report.is_some() || actor.name == MUTE)
     };
@@ -111,14 +159,28 @@ impl Node {
 
     /// Sends a request, and gives back the status and the JSON of the answer.
     async fn ask(&self, method: &str, path: &str) -> (u16, Value) {
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: petald\r\nconnection: close\r\n\r\n");
+        self.send(method, path, "", "").await
+    }
+
+    /// The same with lines of a head, each with its end, and a body.
+    async fn send(&self, method: &str, path: &str, head: &str, body: &str) -> (u16, Value) {
+        let (status, head, body) = self.raw(method, path, head, body).await;
+        assert!(head.contains("content-type: application/json"), "{head}");
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    /// The same, whatever the answer is.
+    async fn raw(&self, method: &str, path: &str, head: &str, body: &str) -> (u16, String, String) {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: petald\r\nconnection: close\r\ncontent-length: {length}\r\n{head}\r\n{body}"
+        );
         let answer = match self.bound() {
             Bound::Tcp(address) => exchange(TcpStream::connect(address).await.unwrap(), &request).await,
             Bound::Unix(socket) => exchange(UnixStream::connect(socket).await.unwrap(), &request).await,
         };
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        assert!(head.contains("content-type: application/json"), "{head}");
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+        (head[9..12].parse().unwrap(), head.to_owned(), body.to_owned())
     }
 
     async fn end(self) {
@@ -239,6 +301,7 @@ async fn errors_are_json() {
         ("GET", "/", 404),
         ("GET", "/api/v1/nodes", 404),
         ("POST", "/livez", 405),
+        ("DELETE", "/api/v1/server-info", 405),
         ("GET", "/debug/crash/admin", 405),
         ("POST", "/debug/crash/admin", 404),
         ("GET", "/api/v1/server-info", 404),

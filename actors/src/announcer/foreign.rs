@@ -17,7 +17,7 @@ use hivemind_proto::{
 use serde::Serialize;
 
 use super::{
-    ledger::Verdict,
+    messages::Verdict,
     records::{Named, RecordName},
 };
 

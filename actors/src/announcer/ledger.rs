@@ -11,20 +11,9 @@ use serde::Serialize;
 
 use super::{
     foreign::{ForeignStatus, Rival, rival},
+    messages::{Summary, Verdict},
     records::{Named, RecordName},
 };
-
-/// What an attempt came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
-    /// Every record was acknowledged by another peer, and nothing outlives it.
-    Confirmed,
-    /// There is no other node.
-    Alone,
-    /// Some record was acknowledged by no other peer, or is hidden by another that outlives it.
-    Failed,
-}
 
 /// The announcer's bookkeeping.
 #[derive(Debug, Default)]
@@ -48,18 +37,6 @@ struct Entry {
     confirmed: bool,
     /// When another peer last acknowledged it, and until when that lasts.
     stored: Option<(DhtTime, DhtTime)>,
-}
-
-/// The ledger in a few numbers.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Summary {
-    pub(super) state: Option<ServerState>,
-    pub(super) records: usize,
-    pub(super) confirmed: usize,
-    /// Other peers that hold the record that fewest of them hold.
-    pub(super) least_replicas: usize,
-    /// Until the first of the records lapses at other peers; `None` if one is nowhere.
-    pub(super) seconds_to_expiry: Option<f64>,
 }
 
 /// What a probe tells.

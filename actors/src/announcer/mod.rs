@@ -21,9 +21,10 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle, StreamHandler,
+    WrapFuture,
 };
-use futures::stream;
+use futures::{channel::oneshot, stream};
 use hivemind_proto::{
     dht::{REPLICAS, StoreReport},
     records::ServerState,
@@ -35,8 +36,8 @@ use tokio::sync::watch;
 
 use self::{
     foreign::{Rival, Watch, rival},
-    ledger::{Ledger, Verdict},
-    messages::AnnounceNow,
+    ledger::Ledger,
+    messages::{Announce, AnnounceError, Announced, Verdict},
     records::Named,
 };
 use crate::{
@@ -67,6 +68,9 @@ const MAX_OUTLIVED: Duration = Duration::from_secs(24 * 3600);
 
 /// By how much a record's expiration grows at least: expirations are doubles, and this is well above their grain.
 const EXPIRATION_STEP: Duration = Duration::from_millis(1);
+
+/// Askers that may wait for the end of an announcement.
+const MOST_ASKERS: usize = 64;
 
 /// What the actor is made of.
 #[derive(Debug, Clone)]
@@ -103,6 +107,9 @@ pub struct Announcer {
     busy: bool,
     /// What the attempt that follows is to store, if one is due as soon as this one ends.
     queued: Option<Scope>,
+    /// Who waits for the end of an attempt that has yet to begin, and of the one under way.
+    askers: Vec<Asker>,
+    asked: Vec<Asker>,
     timer: Option<SpawnHandle>,
     failures: u32,
     last_expiration: Option<DhtTime>,
@@ -115,6 +122,9 @@ struct Sources {
     known: KnownNodes,
     clock: SwarmClock,
 }
+
+/// Where the end of an announcement is told.
+type Asker = oneshot::Sender<Announced>;
 
 /// Which records an attempt stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +164,8 @@ impl Announcer {
             announced: None,
             busy: false,
             queued: None,
+            askers: Vec::new(),
+            asked: Vec::new(),
             timer: None,
             failures: 0,
             last_expiration: None,
@@ -201,6 +213,9 @@ impl Announcer {
         }
         self.ledger.begin(snapshot.version, snapshot.offer.server.state, self.known_nodes());
         self.busy = true;
+        if scope == Scope::All {
+            self.asked.append(&mut self.askers);
+        }
         self.announced = Some(snapshot);
         let records = named.iter().map(|named| named.record.clone()).collect();
         let stored = self.dht.send(Store { records }).into_actor(self);
@@ -216,6 +231,11 @@ impl Announcer {
     fn stored(&mut self, announced: &[Named], report: &StoreReport, ctx: &mut Context<Self>) {
         let verdict = self.ledger.end(announced, report, self.now());
         self.log(verdict, report);
+        let summary = self.ledger.summary(self.now());
+        for asker in self.asked.drain(..) {
+            // One that has gone meanwhile need not know.
+            let _ = asker.send(Announced { verdict, summary: summary.clone() });
+        }
         self.foreign.announced(announced, report, verdict);
         self.outlive(announced, report);
         if self.draining {
@@ -381,11 +401,24 @@ impl StreamHandler<NodesChanged> for Announcer {
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-impl Handler<AnnounceNow> for Announcer {
-    type Result = ();
+impl Handler<Announce> for Announcer {
+    type Result = ResponseFuture<Result<Announced, AnnounceError>>;
 
-    fn handle(&mut self, _: AnnounceNow, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Announce, ctx: &mut Self::Context) -> Self::Result {
+        self.askers.retain(|asker| !asker.is_canceled());
+        let refused = match () {
+            () if self.draining => Some(AnnounceError::Draining),
+            () if self.snapshot().is_none() => Some(AnnounceError::NothingOffered),
+            () if self.askers.len() >= MOST_ASKERS => Some(AnnounceError::Busy),
+            () => None,
+        };
+        if let Some(refused) = refused {
+            return Box::pin(async move { Err(refused) });
+        }
+        let (asker, end) = oneshot::channel();
+        self.askers.push(asker);
         self.attempt(Scope::All, ctx);
+        Box::pin(async move { end.await.map_err(|_| AnnounceError::Restarted) })
     }
 }
 
@@ -402,6 +435,7 @@ impl Handler<Drain> for Announcer {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         self.draining = true;
+        self.askers.clear();
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

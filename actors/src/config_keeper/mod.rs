@@ -77,6 +77,13 @@ pub struct Reloads {
     last_at: Option<Instant>,
 }
 
+impl Reloads {
+    /// How many have ended, well or not.
+    pub fn ended(&self) -> u64 {
+        self.accepted.saturating_add(self.refused)
+    }
+}
+
 /// What became of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

@@ -1,6 +1,9 @@
 //! Drives the swarm, in a task of its own on the pool.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use libp2p::{
@@ -375,16 +378,30 @@ impl Driver {
         peers.into_iter().filter_map(of).collect()
     }
 
+    fn programs(&self) -> BTreeMap<String, usize> {
+        let mut programs: BTreeMap<String, usize> =
+            [PETALD, P2PD, OTHER, UNKNOWN].map(|program| (program.to_owned(), 0)).into();
+        for peer in self.peers.values() {
+            *programs.entry(program(peer.agent.as_deref()).to_owned()).or_default() += 1;
+        }
+        programs
+    }
+
     fn status(&self) -> NetworkStatus {
         let text =
             |addresses: &mut dyn Iterator<Item = &Multiaddr>| addresses.map(Multiaddr::to_string).collect();
         let listed = self.peers.iter().take(LISTED_PEERS);
+        let network = self.swarm.network_info();
+        let connections = network.connection_counters();
         NetworkStatus {
             peer_id: self.swarm.local_peer_id().to_string(),
             listening: text(&mut self.swarm.listeners()),
             announced: text(&mut self.swarm.external_addresses()),
             connected_peers: self.peers.len(),
-            connections: self.swarm.network_info().connection_counters().num_established(),
+            connections: connections.num_established(),
+            connections_inbound: connections.num_established_incoming(),
+            connections_outbound: connections.num_established_outgoing(),
+            programs: self.programs(),
             peers: listed
                 .map(|(peer, identity)| PeerStatus {
                     peer_id: peer.to_string(),
@@ -397,7 +414,28 @@ impl Driver {
             waiting: self.dialer.waiting(),
             lookups: self.dialer.lookups(),
             calls: self.handle.registry().counters(),
+            inbound: self.handle.registry().inbound_latencies(),
+            outbound: self.handle.registry().outbound_latencies(),
         }
+    }
+}
+
+/// Our like.
+const PETALD: &str = "petald";
+/// The daemon of Python's hivemind.
+const P2PD: &str = "p2pd";
+const OTHER: &str = "other";
+/// It has not said yet.
+const UNKNOWN: &str = "unknown";
+
+/// Which program a peer says it runs, in one of four words: whoever counts them needs a bound.
+fn program(agent: Option<&str>) -> &'static str {
+    match agent {
+        None => UNKNOWN,
+        Some(agent) if agent.starts_with("petald/") => PETALD,
+        // A build of p2pd names itself, or Go its module.
+        Some(agent) if agent.starts_with("p2pd") || agent.contains("go-libp2p-daemon") => P2PD,
+        Some(_) => OTHER,
     }
 }
 

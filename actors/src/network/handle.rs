@@ -9,10 +9,13 @@ use async_channel::{Receiver, Sender};
 use futures::channel::oneshot;
 use hivemind_proto::{
     bare_name::HandlerName,
-    unary::{CallError, Mailbox, OutboundCall, Registry},
+    unary::{CallError, Mailbox, OutboundCall, Registry, Stopwatch},
 };
 use libp2p::{Multiaddr, PeerId};
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{
+    sync::broadcast,
+    time::{Instant, timeout},
+};
 
 use super::messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses};
 
@@ -53,7 +56,10 @@ impl Handle {
         let (commands, other_end) = async_channel::bounded(capacity.max(1));
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let ports = Mutex::default();
-        let shared = Shared { local, commands, registry: Registry::new(), events, ports };
+        let origin = Instant::now();
+        let stopwatch: Stopwatch = Arc::new(move || origin.elapsed());
+        let registry = Registry::timed(&stopwatch);
+        let shared = Shared { local, commands, registry, events, ports };
         (Self(Arc::new(shared)), other_end)
     }
 

@@ -1,11 +1,14 @@
 //! What other actors say to the network and hear from it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use futures::channel::oneshot;
-use hivemind_proto::unary::{Counters, OutboundCall};
+use hivemind_proto::unary::{Counters, Latency, OutboundCall};
 use libp2p::{Multiaddr, PeerId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the network is asked to do. Dropping the receiver of a reply cancels the request.
 #[derive(Debug)]
@@ -83,7 +86,7 @@ pub enum NetworkEvent {
 }
 
 /// How the network is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkStatus {
     /// Our peer id, in base58.
     pub peer_id: String,
@@ -95,6 +98,13 @@ pub struct NetworkStatus {
     pub connected_peers: usize,
     /// How many connections there are to them.
     pub connections: u32,
+    /// Those that others opened.
+    pub connections_inbound: u32,
+    /// Those that we opened.
+    pub connections_outbound: u32,
+    /// How many peers run which program: `p2pd` is what Python's hivemind runs, `petald` our like, `other` something
+    /// else, and `unknown` what has not said yet.
+    pub programs: BTreeMap<String, usize>,
     /// The first of the connected peers.
     pub peers: Vec<PeerStatus>,
     /// How many peers are in libp2p's Kademlia table.
@@ -107,10 +117,14 @@ pub struct NetworkStatus {
     pub lookups: usize,
     /// What happened to unary calls so far.
     pub calls: Counters,
+    /// How long calls of others took, by method.
+    pub inbound: BTreeMap<String, Latency>,
+    /// How long our calls took, by method.
+    pub outbound: BTreeMap<String, Latency>,
 }
 
 /// A connected peer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
     /// Its peer id, in base58.
     pub peer_id: String,

@@ -96,6 +96,7 @@ impl Stranger {
             client_mode: true,
             storage: dht::storage::Limits::default(),
             cache: dht::storage::Limits::of_cache(),
+            acceptance: dht::Acceptance::ANYTHING,
             caching: dht::Caching::off(),
             seed,
         };

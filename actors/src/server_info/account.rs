@@ -6,11 +6,13 @@
 //! | a figure that the config states | the config at every start of the process, and whenever it is read again and says something new; from then on the latest word |
 //! | a figure that it leaves open | the latest word, whose ever and in whichever process, kept in the file |
 //! | the state | as a figure that the config states, but kept in no file, since a state of last week is no news |
+//! | who says the state | the operator, where the config or a later word of his does; the backend otherwise |
 //!
 //! Figures that were kept for another model or other blocks are not used.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use hivemind_proto::records::ServerState;
 use serde::Serialize;
 
 use super::{
@@ -32,6 +34,10 @@ pub(super) struct Account {
     /// What the config says.
     config: Offer,
     snapshot: Arc<Snapshot>,
+    /// Whether the operator has said, since the process started, that the state is his word, or the backend's.
+    held: Option<bool>,
+    /// What the backend last said, heeded or not.
+    backend_state: Option<ServerState>,
     /// A field that is not here is as the config has it.
     authors: BTreeMap<Field, Author>,
 }
@@ -50,7 +56,13 @@ impl Account {
             }
         }
         let source = Source::Config;
-        Self { config, snapshot: Arc::new(Snapshot { version, source, offer }), authors }
+        Self {
+            config,
+            snapshot: Arc::new(Snapshot { version, source, offer }),
+            held: None,
+            backend_state: None,
+            authors,
+        }
     }
 
     /// Goes on with another config of the same model. What it says anew wins over what was said since; what it says as
@@ -62,9 +74,12 @@ impl Account {
             .collect();
         let of_these_blocks = config.server.blocks == self.config.server.blocks;
         let stays = |field: &Field| {
-            let of_any_blocks = matches!(field, Field::State | Field::UsingRelay);
+            let of_any_blocks = matches!(field, Field::State | Field::UsingRelay | Field::PublicName);
             (of_these_blocks || of_any_blocks) && !said_anew.contains(field)
         };
+        if said_anew.contains(&Field::State) {
+            self.held = None;
+        }
         let mut offer = config.clone();
         self.authors.retain(|field, _| stays(field));
         self.authors.keys().for_each(|field| field.copy(&self.snapshot.offer.server, &mut offer.server));
@@ -94,6 +109,11 @@ impl Account {
         &self.authors
     }
 
+    /// Whether the state is the operator's word. `state_stated`: the config says it in words.
+    pub(super) fn is_held(&self, state_stated: bool) -> bool {
+        self.held.unwrap_or(state_stated)
+    }
+
     /// Takes a change in. False if it changes nothing. `state_stated`: the config says the state in words.
     pub(super) fn apply(
         &mut self,
@@ -103,9 +123,19 @@ impl Account {
     ) -> Result<bool, UpdateError> {
         match source {
             // A backend may say how much, not whether, where the operator has said that.
-            Source::Backend if state_stated => change.state = None,
-            // Nothing is announced ONLINE unless the config says so in words, or a healthy backend does.
-            Source::Admin | Source::Reachability if !state_stated && change.state.is_some() => {
+            Source::Backend => {
+                self.backend_state = change.state.or(self.backend_state);
+                if self.is_held(state_stated) {
+                    change.state = None;
+                }
+            }
+            Source::Admin if change.follow_backend => {
+                self.held = Some(false);
+                change.state = Some(self.backend_state.unwrap_or(ServerState::Joining));
+            }
+            Source::Admin if change.state.is_some() => self.held = Some(true),
+            // Nothing is announced ONLINE unless the operator says so in words, or a healthy backend does.
+            Source::Reachability if !self.is_held(state_stated) && change.state.is_some() => {
                 return Err(UpdateError::StateFollowsBackend);
             }
             _ => {}

@@ -53,6 +53,8 @@ pub enum Field {
     CacheTokensLeft,
     /// [`Change::using_relay`].
     UsingRelay,
+    /// [`Change::public_name`]: the config's at each start, and kept in no file.
+    PublicName,
     /// [`Change::next_pings`]: of the moment, and kept in no file.
     NextPings,
 }
@@ -68,6 +70,7 @@ impl Field {
             Self::InferenceRps => to.inference_rps = from.inference_rps,
             Self::CacheTokensLeft => to.cache_tokens_left = from.cache_tokens_left,
             Self::UsingRelay => to.using_relay = from.using_relay,
+            Self::PublicName => to.public_name.clone_from(&from.public_name),
             Self::NextPings => to.next_pings.clone_from(&from.next_pings),
         }
     }
@@ -82,6 +85,7 @@ impl Field {
             (Self::InferenceRps, one.inference_rps != other.inference_rps),
             (Self::CacheTokensLeft, one.cache_tokens_left != other.cache_tokens_left),
             (Self::UsingRelay, one.using_relay != other.using_relay),
+            (Self::PublicName, one.public_name != other.public_name),
             (Self::NextPings, one.next_pings != other.next_pings),
         ];
         fields.into_iter().filter_map(|(field, differs)| differs.then_some(field))
@@ -93,6 +97,8 @@ impl Field {
 pub struct Change {
     /// How far the server is.
     pub state: Option<ServerState>,
+    /// The operator gives the state back to the backend: it is as that last said, and JOINING until it has said something.
+    pub follow_backend: bool,
     /// Requests per second, all in all.
     pub throughput: Option<Rps>,
     /// Requests per second that the network would carry.
@@ -105,6 +111,8 @@ pub struct Change {
     pub cache_tokens_left: Option<u64>,
     /// Whether others reach us through a relay.
     pub using_relay: Option<bool>,
+    /// The name on the map.
+    pub public_name: Option<String>,
     /// Seconds to servers of the following blocks and back; +inf for one that does not answer.
     pub next_pings: Option<BTreeMap<PeerId, f64>>,
 }
@@ -117,6 +125,9 @@ impl Change {
         server.forward_rps = self.forward_rps.or(server.forward_rps);
         server.inference_rps = self.inference_rps.or(server.inference_rps);
         server.cache_tokens_left = self.cache_tokens_left.or(server.cache_tokens_left);
+        if let Some(name) = &self.public_name {
+            server.public_name = Some(name.clone());
+        }
         server.using_relay = self.using_relay.or(server.using_relay);
         if let Some(pings) = &self.next_pings {
             server.next_pings = Some(pings.clone());

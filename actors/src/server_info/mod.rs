@@ -202,6 +202,8 @@ impl Handler<Update> for ServerInfoStore {
         if from != to {
             tracing::info!(?from, ?to, ?source, "server state changed");
         }
+        // What changes nothing now may still count later: who says the state, and what the backend said.
+        self.settings.memory.remember(account);
         if changed {
             self.publish(ctx);
         }
@@ -247,6 +249,7 @@ impl Handler<Probe> for ServerInfoStore {
             "version": snapshot.version,
             "last_source": snapshot.source,
             "sources": account.authors(),
+            "state_held": account.is_held(self.settings.stated.contains(&Field::State)),
             "file": self.file_report(),
             "dht_prefix": prefix.as_str(),
             "num_blocks": model.num_blocks(),

@@ -82,7 +82,7 @@ async fn each_field_tells_who_said_it_last() {
 #[actix_rt::test]
 async fn the_state_is_the_backends_unless_the_config_states_it() {
     let auto = start(Settings::volatile(Some(offer())));
-    assert_eq!(say(&auto, Source::Admin, online()).await, Err(UpdateError::StateFollowsBackend));
+    assert_eq!(say(&auto, Source::Reachability, online()).await, Err(UpdateError::StateFollowsBackend));
     assert_eq!(say(&auto, Source::Backend, online()).await, Ok(2));
     // Figures may come from anyone.
     assert_eq!(say(&auto, Source::Admin, tokens(1)).await, Ok(3));
@@ -94,6 +94,35 @@ async fn the_state_is_the_backends_unless_the_config_states_it() {
     assert_eq!((&told["state"], &told["cache_tokens_left"]), (&json!("joining"), &json!(7)));
     assert_eq!(say(&stated, Source::Admin, online()).await, Ok(3));
     assert_eq!(report(&stated).await["state"], "online");
+}
+
+#[actix_rt::test]
+async fn the_operator_takes_the_state_and_gives_it_back() {
+    let settings = Settings::volatile(Some(offer()));
+    let store = start(settings.clone());
+    let state = |state| Change { state: Some(state), ..Change::default() };
+    let auto = || Change { follow_backend: true, ..Change::default() };
+    assert_eq!(say(&store, Source::Admin, online()).await, Ok(2));
+    assert_eq!(report(&store).await["state_held"], true);
+    // The backend is heard and not heeded, also by the next incarnation.
+    assert_eq!(say(&store, Source::Backend, state(ServerState::Joining)).await, Ok(2));
+    let store = start(settings.clone());
+    assert_eq!(say(&store, Source::Backend, Change::default()).await, Ok(2));
+    assert_eq!(report(&store).await["state"], "online");
+    assert_eq!(say(&store, Source::Admin, auto()).await, Ok(3));
+    let told = report(&store).await;
+    assert_eq!((&told["state"], &told["state_held"]), (&json!("joining"), &json!(false)));
+    assert_eq!(say(&store, Source::Backend, online()).await, Ok(4));
+    // Given back where the config has stated it, and no backend has said anything: we claim nothing.
+    let stated = Settings { stated: vec![Field::State], ..Settings::volatile(Some(offer())) };
+    let stated = start(stated);
+    assert_eq!(say(&stated, Source::Admin, online()).await, Ok(2));
+    assert_eq!(say(&stated, Source::Admin, auto()).await, Ok(3));
+    assert_eq!(report(&stated).await["state"], "joining");
+    assert_eq!(say(&stated, Source::Backend, online()).await, Ok(4));
+    let named = Change { public_name: Some("another".to_owned()), ..Change::default() };
+    assert_eq!(say(&stated, Source::Admin, named).await, Ok(5));
+    assert_eq!(report(&stated).await["public_name"], "another");
 }
 
 #[actix_rt::test]

@@ -65,6 +65,7 @@ impl Neighbour {
             client_mode,
             storage,
             cache,
+            acceptance: dht::Acceptance::ANYTHING,
             caching: dht::Caching::default(),
             seed: id.as_bytes()[0].into(),
         };

@@ -16,11 +16,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use futures::stream;
 use serde::Serialize;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use self::messages::{News, ServiceManager};
 use crate::{
     admin::TreeCell,
+    config_keeper::Reloads,
     observer::messages::{Opinion, Opinions, Verdict},
     supervisor::{Birth, Drain, Probe, ProbeReport, TreeState, TreeStatus},
 };
@@ -48,6 +52,8 @@ pub struct Settings {
     pub tree: TreeCell,
     /// The observer's last word.
     pub visibility: Opinions,
+    /// What becomes of reloads of the config.
+    pub reloads: watch::Receiver<Reloads>,
 }
 
 impl fmt::Debug for Settings {
@@ -69,6 +75,9 @@ pub struct Watchdog {
     line: String,
     fed: u64,
     last_fed: Option<Instant>,
+    /// Reloads that have ended, as far as that was told, and whether one is under way.
+    reloads: u64,
+    reloading: bool,
     last_error: Option<String>,
 }
 
@@ -88,12 +97,26 @@ struct Status<'a> {
 /// The observer has another word.
 struct OpinionChanged;
 
+/// A reload has begun, or is over.
+struct ReloadsChanged;
+
+/// An item for each change of `source`.
+fn changes<T, I>(source: watch::Receiver<T>, item: fn() -> I) -> impl futures::Stream<Item = I> {
+    stream::unfold(source, move |mut source| async move {
+        source.changed().await.ok()?;
+        Some((item(), source))
+    })
+}
+
 impl Watchdog {
     /// An actor that watches `settings.tree`.
     pub fn new(settings: Settings, birth: Birth) -> Self {
+        let reloads = settings.reloads.borrow().ended();
         Self {
             settings,
             birth,
+            reloads,
+            reloading: false,
             up: false,
             draining: false,
             silent: Vec::new(),
@@ -142,6 +165,7 @@ impl Watchdog {
         if !self.up && tree.state == TreeState::Running {
             self.up = self.tell(&[News::Ready]);
         }
+        self.tell_reload();
         self.tell_line();
         if self.silent.is_empty() && self.settings.patience.is_some() && self.tell(&[News::Alive]) {
             self.fed += 1;
@@ -153,6 +177,24 @@ impl Watchdog {
         let line = line(&self.settings.visibility.borrow().clone(), &self.silent);
         if line != self.line && !self.draining && self.tell(&[News::Status(&line)]) {
             self.line = line;
+        }
+    }
+
+    /// Says that a reload begins, and that it is over. A short one may be both when it is seen.
+    fn tell_reload(&mut self) {
+        let (reloading, ended) = {
+            let reloads = self.settings.reloads.borrow();
+            (reloads.reloading, reloads.ended())
+        };
+        if self.draining || !self.up {
+            self.reloads = ended;
+            return;
+        }
+        if !self.reloading && (reloading || ended != self.reloads) {
+            self.reloading = self.tell(&[News::Reloading]);
+        }
+        if self.reloading && !reloading && self.tell(&[News::Ready]) {
+            (self.reloading, self.reloads) = (false, ended);
         }
     }
 
@@ -198,12 +240,8 @@ impl Actor for Watchdog {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let visibility = self.settings.visibility.clone();
-        ctx.add_stream(stream::unfold(visibility, |mut visibility| async move {
-            visibility.changed().await.ok()?;
-            visibility.mark_unchanged();
-            Some((OpinionChanged, visibility))
-        }));
+        ctx.add_stream(changes(self.settings.visibility.clone(), || OpinionChanged));
+        ctx.add_stream(changes(self.settings.reloads.clone(), || ReloadsChanged));
         self.birth.ready.notify();
         self.look(ctx);
     }
@@ -215,6 +253,15 @@ impl StreamHandler<OpinionChanged> for Watchdog {
     }
 
     /// Whoever holds the observer's word is gone: the process ends.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<ReloadsChanged> for Watchdog {
+    fn handle(&mut self, _: ReloadsChanged, _: &mut Self::Context) {
+        self.tell_reload();
+    }
+
+    /// As above.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 

@@ -87,6 +87,7 @@ struct Lab {
     tree: Handle,
     outcome: std::pin::Pin<Box<dyn Future<Output = Outcome>>>,
     opinion: watch::Sender<Arc<Opinion>>,
+    reloads: watch::Sender<Reloads>,
 }
 
 /// A tree of one patient, whose first generation answers no probe, and a watchdog. From which generation on it cannot
@@ -97,11 +98,13 @@ fn lab(broken_from: u64) -> Lab {
     manager.begun.get_or_init(Instant::now);
     let tree = TreeCell::default();
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
+    let reloads = watch::Sender::default();
     let settings = Settings {
         manager: Some(Arc::new(manager.clone())),
         patience: Some(PATIENCE),
         tree: Arc::clone(&tree),
         visibility,
+        reloads: reloads.subscribe(),
     };
     let usual = ChildSettings {
         restart: Restart::Permanent,
@@ -117,7 +120,7 @@ fn lab(broken_from: u64) -> Lab {
     let root = supervisor("root", Strategy::OneForOne, Intensity::default(), vec![patient, watchdog]);
     let (handle, outcome) = Tree::new(root).unwrap().start();
     tree.set(handle.clone()).unwrap();
-    Lab { manager, tree: handle, outcome: Box::pin(outcome), opinion }
+    Lab { manager, tree: handle, outcome: Box::pin(outcome), opinion, reloads }
 }
 
 fn longest_gap(fed: &[f64]) -> f64 {
@@ -174,6 +177,26 @@ async fn each_change_of_visibility_is_a_line() {
     sleep(Duration::from_secs(100)).await;
     let stale = "Status(\"visibility unknown, the observer is silent, it last said: xxx";
     assert_eq!(lab.manager.told(stale).len(), 1);
+}
+
+#[actix_rt::test]
+async fn a_reload_is_told_from_its_beginning_to_its_end_however_short_it_is() {
+    let lab = lab(u64::MAX);
+    sleep(Duration::from_secs(20)).await;
+    let told = || (lab.manager.told("Reloading").len(), lab.manager.told("Ready").len());
+    assert_eq!(told(), (0, 1));
+    lab.reloads.send_modify(|reloads| reloads.reloading = true);
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(told(), (1, 1), "it goes on");
+    lab.reloads.send_modify(|reloads| (reloads.reloading, reloads.refused) = (false, 1));
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(told(), (1, 2));
+    // Over before anybody looks.
+    lab.reloads.send_modify(|reloads| reloads.accepted = 1);
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(told(), (2, 3));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(told(), (2, 3));
 }
 
 #[actix_rt::test]

@@ -86,7 +86,7 @@ pub fn encode<'a>(latest: f64, items: impl Iterator<Item = (&'a Subkey, &'a [u8]
 }
 
 #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
-fn infallible<T, E: std::fmt::Debug>(written: Result<T, E>) {
+pub(super) fn infallible<T, E: std::fmt::Debug>(written: Result<T, E>) {
     written.expect("a Vec takes every byte");
 }
 

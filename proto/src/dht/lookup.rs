@@ -6,9 +6,9 @@ use libp2p::PeerId;
 
 use super::{
     Contact, DhtId, Dictionary, FindResult, FoundValue, Item, Refusal, Subkey, Tag, dictionary,
-    search::Search, value,
+    search::Search, validators::Claim, value,
 };
-use crate::time::DhtTime;
+use crate::{msgpack, time::DhtTime};
 
 /// Keys in one call. An answer brings up to 20 neighbours and a value for each key, and must stay below a Python
 /// peer's largest message, 4 MiB: 32 keys leave 128 KiB to each.
@@ -107,7 +107,8 @@ impl Lookup {
     }
 
     /// Takes in an answer of `peer`, whose node id is `sender` unless it is a client. `usable` says which of the named
-    /// neighbours may be asked.
+    /// neighbours may be asked, `valid` which values count.
+    #[expect(clippy::too_many_arguments, reason = "an answer, and the three things that judge it")]
     pub(super) fn answered(
         &mut self,
         peer: &PeerId,
@@ -116,6 +117,7 @@ impl Lookup {
         results: Vec<FindResult>,
         now: DhtTime,
         usable: impl Fn(&Contact) -> bool,
+        mut valid: impl FnMut(&Claim<'_>) -> bool,
     ) {
         self.ended();
         for (key, result) in keys.iter().zip(results) {
@@ -123,7 +125,7 @@ impl Lookup {
                 search.answered(peer, sender);
                 search.learned(result.neighbours.into_iter().filter(&usable));
             }
-            if let Some(value) = result.value.and_then(|value| fresh(value, now).ok()) {
+            if let Some(value) = result.value.and_then(|value| fresh(key, value, now, &mut valid).ok()) {
                 self.holders.entry(*key).or_default().insert(*peer);
                 self.offer(*key, value);
             }
@@ -198,8 +200,14 @@ impl FreshValue {
     }
 }
 
-/// Checks a value that a peer sent: well-formed, finite, and still alive. Entries that are not are left out.
-fn fresh(value: FoundValue, now: DhtTime) -> Result<FreshValue, Refusal> {
+/// Checks a value that a peer sent: well-formed, finite, still alive, and valid. Entries that are not are left out.
+fn fresh(
+    key: &DhtId,
+    value: FoundValue,
+    now: DhtTime,
+    mut valid: impl FnMut(&Claim<'_>) -> bool,
+) -> Result<FreshValue, Refusal> {
+    let key = key.as_bytes();
     match value {
         FoundValue::Plain(bytes, expiration) => {
             let expiration = DhtTime::from_unix(expiration).ok_or(Refusal::NotFinite)?;
@@ -209,13 +217,25 @@ fn fresh(value: FoundValue, now: DhtTime) -> Result<FreshValue, Refusal> {
             if !value::is_readable(&bytes) {
                 return Err(Refusal::Malformed);
             }
+            let claim = Claim { key, subkey: &msgpack::NIL, value: &bytes, expiration: expiration.as_unix() };
+            if !valid(&claim) {
+                return Err(Refusal::BadSignature);
+            }
             Ok(FreshValue::Plain(Item { value: bytes.into(), expiration }))
         }
         FoundValue::Dictionary(bytes, _) => {
             let items = dictionary::decode(&bytes, usize::MAX).map_err(|_| Refusal::Malformed)?;
             let mut fresh = Dictionary::default();
             for item in items.into_iter().filter(|item| value::is_readable(item.value)) {
-                if let Some(expiration) = DhtTime::from_unix(item.expiration).filter(|at| *at >= now) {
+                let claim = Claim {
+                    key,
+                    subkey: item.subkey.as_bytes(),
+                    value: item.value,
+                    expiration: item.expiration,
+                };
+                if let Some(expiration) = DhtTime::from_unix(item.expiration).filter(|at| *at >= now)
+                    && valid(&claim)
+                {
                     fresh.merge(item.subkey, Item { value: item.value.into(), expiration });
                 }
             }

@@ -8,6 +8,7 @@
 //! | [`subkey`], [`dictionary`] | keys within keys, and their wire form |
 //! | [`storage`] | what a node holds for others |
 //! | [`routing`] | who else is there |
+//! | [`validators`] | what makes a record acceptable beyond its form |
 //! | [`wire`] | the three calls |
 //! | [`lookup`] | searches towards many keys at once |
 //! | [`replication`] | storing many records at the nodes nearest to them |
@@ -16,6 +17,7 @@
 mod answer;
 mod blacklist;
 pub mod dictionary;
+mod hearsay;
 pub mod id;
 mod item;
 pub mod lookup;
@@ -26,6 +28,7 @@ pub mod routing;
 mod search;
 pub mod storage;
 pub mod subkey;
+pub mod validators;
 mod value;
 pub mod wire;
 
@@ -33,7 +36,8 @@ pub use id::DhtId;
 pub use item::{Dictionary, Item};
 pub use lookup::{Found, FreshValue};
 pub use node::{
-    Caching, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings, TaskId,
+    Acceptance, Caching, CallFailure, CallId, Counters, Effect, InboundId, Node, Outcome, Pong, Settings,
+    TaskId,
 };
 pub use refusal::{Refusal, Refusals};
 pub use replication::{REPLICAS, Record, RecordOutcome, StoreReport};

@@ -1,6 +1,6 @@
 //! Why a value is not held. The wire knows only `store_ok = false`; the causes are counted.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a store of one row was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,10 +29,22 @@ pub enum Refusal {
     /// The key, the subkey or the value is not what it should be.
     #[error("the key, the subkey or the value is malformed")]
     Malformed,
+    /// The record is protected, and its owner did not sign it.
+    #[error("the owner of the record did not sign it")]
+    BadSignature,
+    /// The record is protected, and there was no ration left to check its signature.
+    #[error("too many signatures are to be checked")]
+    Unverified,
+    /// The subkey is a peer, and what that peer said itself lives.
+    #[error("it contradicts what the peer said itself")]
+    Contradiction,
+    /// The sender said too much about other peers.
+    #[error("too much is said about other peers")]
+    Hearsay,
 }
 
 /// How often each cause was met.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusals {
     /// See [`Refusal::Stale`].
     pub stale: u64,
@@ -50,6 +62,14 @@ pub struct Refusals {
     pub share_full: u64,
     /// See [`Refusal::Malformed`].
     pub malformed: u64,
+    /// See [`Refusal::BadSignature`].
+    pub bad_signature: u64,
+    /// See [`Refusal::Unverified`].
+    pub unverified: u64,
+    /// See [`Refusal::Contradiction`].
+    pub contradiction: u64,
+    /// See [`Refusal::Hearsay`].
+    pub hearsay: u64,
 }
 
 impl Refusals {
@@ -64,6 +84,10 @@ impl Refusals {
             Refusal::Full => &mut self.full,
             Refusal::ShareFull => &mut self.share_full,
             Refusal::Malformed => &mut self.malformed,
+            Refusal::BadSignature => &mut self.bad_signature,
+            Refusal::Unverified => &mut self.unverified,
+            Refusal::Contradiction => &mut self.contradiction,
+            Refusal::Hearsay => &mut self.hearsay,
         };
         *counter += 1;
     }

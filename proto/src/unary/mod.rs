@@ -29,6 +29,7 @@ mod deadline;
 mod frame_reader;
 mod handler;
 mod inbound;
+mod latency;
 mod outbound;
 mod registry;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use crate::bare_name::HandlerName;
 pub use behaviour::Behaviour;
 pub use counters::Counters;
 pub use handler::Handler;
+pub use latency::{LATENCY_BOUNDS, Latency, Stopwatch};
 pub use registry::{InboundCall, Mailbox, Registry};
 
 /// Bounds of the unary calls of a node.

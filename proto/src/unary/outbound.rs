@@ -15,6 +15,7 @@ use super::{
     codec::{self, CallId, Content},
     counters::count,
     frame_reader::{FrameReader, ReadError},
+    latency::Measuring,
 };
 use crate::bare_name::HandlerName;
 
@@ -23,6 +24,7 @@ use crate::bare_name::HandlerName;
 pub(super) struct Reply {
     sender: Option<oneshot::Sender<Result<Vec<u8>, CallError>>>,
     registry: Registry,
+    measuring: Option<Measuring>,
 }
 
 impl Reply {
@@ -34,6 +36,9 @@ impl Reply {
         if let Some(sender) = self.sender.take() {
             let cells = &self.registry.cells;
             count(if result.is_ok() { &cells.calls_ok } else { &cells.calls_failed });
+            if let Some(measuring) = self.measuring.take() {
+                measuring.end(result.is_ok());
+            }
             // A caller that is gone has cancelled the call.
             let _ = sender.send(result);
         }
@@ -74,7 +79,8 @@ impl QueuedCall {
     /// Encodes `call`; its deadline runs from now on. `None` if it failed already.
     pub(super) fn new(peer: &PeerId, call: OutboundCall, limit: usize, registry: &Registry) -> Option<Self> {
         let OutboundCall { handler, data, deadline, reply } = call;
-        let reply = Reply { sender: Some(reply), registry: registry.clone() };
+        let measuring = registry.outbound.begin(&handler);
+        let reply = Reply { sender: Some(reply), registry: registry.clone(), measuring };
         let bytes = codec::call_bytes(&peer.to_bytes(), handler.as_str(), data.len());
         if bytes > limit {
             reply.send(Err(CallError::TooLarge { bytes, limit }));

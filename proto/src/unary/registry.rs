@@ -1,7 +1,7 @@
 //! Which handlers this node serves, and where their calls go.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     future::poll_fn,
     sync::{Arc, PoisonError, RwLock},
@@ -15,6 +15,7 @@ use super::{
     CallError, Counters,
     budget::{Budget, Reservation},
     counters::Cells,
+    latency::{Latencies, Latency, Measuring, Stopwatch},
 };
 use crate::bare_name::HandlerName;
 
@@ -30,6 +31,7 @@ pub struct InboundCall {
     /// The serialized application message.
     pub data: Vec<u8>,
     reply: oneshot::Sender<Result<Vec<u8>, String>>,
+    measuring: Option<Measuring>,
     /// What `data` holds of the budget of all inbound calls.
     _reservation: Option<Reservation>,
 }
@@ -37,6 +39,9 @@ pub struct InboundCall {
 impl InboundCall {
     /// Answers with a serialized message, or with the text of an error.
     pub fn answer(self, result: Result<Vec<u8>, String>) {
+        if let Some(measuring) = self.measuring {
+            measuring.end(result.is_ok());
+        }
         // A caller that is gone needs no answer.
         let _ = self.reply.send(result);
     }
@@ -84,6 +89,8 @@ pub struct Registry {
     served: Arc<RwLock<Served>>,
     pub(super) cells: Arc<Cells>,
     pub(super) budget: Budget,
+    inbound: Latencies,
+    pub(super) outbound: Latencies,
 }
 
 impl Default for Registry {
@@ -102,7 +109,19 @@ impl Registry {
     /// Serves nothing yet.
     pub fn new() -> Self {
         let served = Served { queues: HashMap::new(), offered: Arc::from([]) };
-        Self { served: Arc::new(RwLock::new(served)), cells: Arc::default(), budget: Budget::default() }
+        Self {
+            served: Arc::new(RwLock::new(served)),
+            cells: Arc::default(),
+            budget: Budget::default(),
+            inbound: Latencies::default(),
+            outbound: Latencies::default(),
+        }
+    }
+
+    /// One that measures how long calls take.
+    pub fn timed(stopwatch: &Stopwatch) -> Self {
+        let latencies = || Latencies::timed(Stopwatch::clone(stopwatch));
+        Self { inbound: latencies(), outbound: latencies(), ..Self::new() }
     }
 
     /// Serves `names` with one queue of `capacity` calls, at least one. If one of them is served
@@ -122,6 +141,17 @@ impl Registry {
     /// What happened to the calls of this node so far.
     pub fn counters(&self) -> Counters {
         self.cells.snapshot()
+    }
+
+    /// How long calls of others took so far, by method: from the whole request to the answer of whoever serves it, the
+    /// wait in its queue included.
+    pub fn inbound_latencies(&self) -> BTreeMap<String, Latency> {
+        self.inbound.snapshot()
+    }
+
+    /// How long our calls over a connection took so far, by method, those that failed included.
+    pub fn outbound_latencies(&self) -> BTreeMap<String, Latency> {
+        self.outbound.snapshot()
     }
 
     /// Gives a call to whoever serves `handler`, as if it had come over a connection: for simulated
@@ -155,7 +185,8 @@ impl Registry {
         let (reply, answer) = oneshot::channel();
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         let (sender, _) = served.queues.get(&handler).ok_or(Refusal::Unknown)?;
-        let call = InboundCall { caller, handler, data, reply, _reservation: reservation };
+        let measuring = self.inbound.begin(&handler);
+        let call = InboundCall { caller, handler, data, reply, measuring, _reservation: reservation };
         match sender.try_send(call) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(Refusal::Busy),

@@ -55,6 +55,23 @@ fn the_configs_of_the_house_load() {
 }
 
 #[test]
+fn a_bootstrap_announces_nothing_and_holds_a_million_records() {
+    let config = Config::layered(Some(Path::new("config/bootstrap.toml")), [], &[]).unwrap();
+    assert!(config.serving.is_none() && config.backend.is_none());
+    assert_eq!(config.network.swarm, Swarm::Seed);
+    assert_eq!(config.network.max_incoming_connections.get(), 2000);
+    assert!(config.dht.acceptance.signatures && config.dht.acceptance.first_hand);
+    assert!(config.dht.storage.keys >= 1_000_000 && config.dht.storage.total_bytes <= 400 << 20);
+    // Where nothing is said, the defaults are those of the DHT itself.
+    let silent = load(SEED, &[], &[]).unwrap();
+    let limits = |limits: &hivemind_proto::dht::storage::Limits| format!("{limits:?}");
+    assert_eq!(limits(&silent.dht.storage), limits(&hivemind_proto::dht::storage::Limits::default()));
+    assert_eq!(limits(&silent.dht.cache), limits(&hivemind_proto::dht::storage::Limits::of_cache()));
+    assert_eq!(silent.dht.acceptance, hivemind_proto::dht::Acceptance::default());
+    assert_eq!(silent.network.max_incoming_connections.get(), 384);
+}
+
+#[test]
 fn without_a_file_it_seeds_a_swarm_on_loopback() {
     let config = Config::layered(None, [], &[]).unwrap();
     assert_eq!(config.network.swarm, Swarm::Seed);

@@ -37,6 +37,9 @@ _petald() {
             petald,run)
                 cmd="petald__subcmd__run"
                 ;;
+            petald,status)
+                cmd="petald__subcmd__status"
+                ;;
             petald__subcmd__help,check)
                 cmd="petald__subcmd__help__subcmd__check"
                 ;;
@@ -57,6 +60,9 @@ _petald() {
                 ;;
             petald__subcmd__help,run)
                 cmd="petald__subcmd__help__subcmd__run"
+                ;;
+            petald__subcmd__help,status)
+                cmd="petald__subcmd__help__subcmd__status"
                 ;;
             petald__subcmd__help__subcmd__identity,export)
                 cmd="petald__subcmd__help__subcmd__identity__subcmd__export"
@@ -107,7 +113,7 @@ _petald() {
 
     case "${cmd}" in
         petald)
-            opts="-h -V --help --version run check probe identity completions man help"
+            opts="-h -V --help --version run check status probe identity completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -161,7 +167,7 @@ _petald() {
             return 0
             ;;
         petald__subcmd__help)
-            opts="run check probe identity completions man help"
+            opts="run check status probe identity completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -315,6 +321,20 @@ _petald() {
             return 0
             ;;
         petald__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        petald__subcmd__help__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -610,6 +630,36 @@ _petald() {
                     return 0
                     ;;
                 --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        petald__subcmd__status)
+            opts="-c -h --config --set --admin --json --watch --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -28,6 +28,7 @@ complete -c petald -n "__fish_petald_needs_command" -s h -l help -d 'Print help'
 complete -c petald -n "__fish_petald_needs_command" -s V -l version -d 'Print version'
 complete -c petald -n "__fish_petald_needs_command" -f -a "run" -d 'Run the node until SIGTERM or SIGINT drains it'
 complete -c petald -n "__fish_petald_needs_command" -f -a "check" -d 'Tell every config error at once; then try data folder, disk, ports, descriptors, bootstraps and clock'
+complete -c petald -n "__fish_petald_needs_command" -f -a "status" -d 'Show a running node: its visibility, records, peers and actors'
 complete -c petald -n "__fish_petald_needs_command" -f -a "probe" -d 'Look at one peer from outside, layer by layer, and name the layer that fails'
 complete -c petald -n "__fish_petald_needs_command" -f -a "identity" -d 'Create, show, import or export the key that the swarm knows the node by'
 complete -c petald -n "__fish_petald_needs_command" -f -a "completions" -d 'Print the completions of a shell'
@@ -40,6 +41,12 @@ complete -c petald -n "__fish_petald_using_subcommand check" -s c -l config -d '
 complete -c petald -n "__fish_petald_using_subcommand check" -l set -d 'Set one key, over all other layers; may be given several times' -r
 complete -c petald -n "__fish_petald_using_subcommand check" -l offline -d 'Look at the config only: try nothing'
 complete -c petald -n "__fish_petald_using_subcommand check" -s h -l help -d 'Print help'
+complete -c petald -n "__fish_petald_using_subcommand status" -s c -l config -d 'The TOML file; without one, an embedded config seeds a private swarm on loopback' -r -F
+complete -c petald -n "__fish_petald_using_subcommand status" -l set -d 'Set one key, over all other layers; may be given several times' -r
+complete -c petald -n "__fish_petald_using_subcommand status" -l admin -d 'Where its admin API listens, such as 127.0.0.1:8780 or unix:PATH; without it, what the data folder says' -r
+complete -c petald -n "__fish_petald_using_subcommand status" -l json -d 'Show all that the admin API tells, as JSON'
+complete -c petald -n "__fish_petald_using_subcommand status" -l watch -d 'Show it again each second: drawn on a terminal, elsewhere with --json an object a line'
+complete -c petald -n "__fish_petald_using_subcommand status" -s h -l help -d 'Print help'
 complete -c petald -n "__fish_petald_using_subcommand probe" -l peer -d 'A peer of the swarm, with its id, through which PEER_ID is found; may be given several times' -r
 complete -c petald -n "__fish_petald_using_subcommand probe" -s c -l config -d 'The TOML file; without one, an embedded config seeds a private swarm on loopback' -r -F
 complete -c petald -n "__fish_petald_using_subcommand probe" -l set -d 'Set one key, over all other layers; may be given several times' -r
@@ -75,13 +82,14 @@ complete -c petald -n "__fish_petald_using_subcommand identity; and __fish_seen_
 complete -c petald -n "__fish_petald_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c petald -n "__fish_petald_using_subcommand man" -l dir -d 'Write all pages into this folder' -r -F
 complete -c petald -n "__fish_petald_using_subcommand man" -s h -l help -d 'Print help'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "run" -d 'Run the node until SIGTERM or SIGINT drains it'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "check" -d 'Tell every config error at once; then try data folder, disk, ports, descriptors, bootstraps and clock'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "probe" -d 'Look at one peer from outside, layer by layer, and name the layer that fails'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "identity" -d 'Create, show, import or export the key that the swarm knows the node by'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "man" -d 'Print a manual page, or write all of them into a folder'
-complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check probe identity completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "run" -d 'Run the node until SIGTERM or SIGINT drains it'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "check" -d 'Tell every config error at once; then try data folder, disk, ports, descriptors, bootstraps and clock'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "status" -d 'Show a running node: its visibility, records, peers and actors'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "probe" -d 'Look at one peer from outside, layer by layer, and name the layer that fails'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "identity" -d 'Create, show, import or export the key that the swarm knows the node by'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "man" -d 'Print a manual page, or write all of them into a folder'
+complete -c petald -n "__fish_petald_using_subcommand help; and not __fish_seen_subcommand_from run check status probe identity completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c petald -n "__fish_petald_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "new" -d 'Create an Ed25519 key; one that is there is never overwritten'
 complete -c petald -n "__fish_petald_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "show" -d 'Show the peer id, the kind of key and its file'
 complete -c petald -n "__fish_petald_using_subcommand help; and __fish_seen_subcommand_from identity" -f -a "import" -d 'Import a key of hivemind (RSA) or p2pd; one that is there is never overwritten'

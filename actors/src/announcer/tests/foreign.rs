@@ -65,12 +65,8 @@ async fn what_differs_and_until_when_is_told_while_it_lasts() {
         server.throughput = hivemind_proto::records::Rps::try_from(9.0).unwrap();
     })
     .await;
-    server.announcer.send(AnnounceNow).await.unwrap();
-    let mut status = server.status().await;
-    while status["foreign"]["noticed"] == 0 {
-        sleep(Duration::from_millis(10)).await;
-        status = server.status().await;
-    }
+    server.announcer.send(Announce).await.unwrap().unwrap();
+    let status = server.status().await;
     let last = &status["foreign"]["last"];
     assert_eq!((&last["records"], &last["first"]), (&4.into(), &"tiny-llama-hf.0".into()));
     assert_eq!((&last["differs"], &last["overcome"]), (&serde_json::json!(["throughput"]), &false.into()));

@@ -121,6 +121,35 @@ async fn a_change_is_announced_at_once_and_many_changes_once() {
 }
 
 #[actix_rt::test]
+async fn whoever_asks_for_an_announcement_is_told_of_one_that_began_later() {
+    let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
+    let mut members = swarm_of(&swarm, &clock, 5).await;
+    let server = start(members.pop().unwrap(), &clock, offer(), false);
+    sleep(Duration::from_secs(5)).await;
+    let announced = server.announcer.send(Announce).await.unwrap().unwrap();
+    let Announced { verdict, summary } = announced;
+    assert_eq!((verdict, summary.state), (Verdict::Confirmed, Some(ServerState::Joining)));
+    assert_eq!((summary.records, summary.confirmed, summary.least_replicas), (5, 5, 4));
+    assert!(summary.seconds_to_expiry.is_some_and(|seconds| seconds > TTL.as_secs_f64() - 2.0));
+    // The first is under way with the old state when the second is asked for.
+    let first = server.announcer.send(Announce);
+    let change = Change { state: Some(ServerState::Online), ..Change::default() };
+    server.store.send(Update { source: Source::Backend, change }).await.unwrap().unwrap();
+    let second = server.announcer.send(Announce);
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.unwrap().unwrap().summary.state, Some(ServerState::Joining));
+    assert_eq!(second.unwrap().unwrap().summary.state, Some(ServerState::Online));
+
+    swarm.cut(server.member.peer);
+    let cut_off = server.announcer.send(Announce).await.unwrap().unwrap();
+    assert_ne!(cut_off.verdict, Verdict::Confirmed);
+    let many: Vec<_> = (0..MOST_ASKERS + 5).map(|_| server.announcer.send(Announce)).collect();
+    let told = futures::future::join_all(many).await;
+    let busy = told.iter().filter(|told| matches!(told, Ok(Err(AnnounceError::Busy)))).count();
+    assert!(busy > 0 && busy <= 5, "{busy} of them are too many");
+}
+
+#[actix_rt::test]
 async fn what_nobody_acknowledged_is_a_failure_and_is_tried_again_until_somebody_does() {
     let (clock, swarm) = (virtual_clock(), SimulatedNetwork::default());
     let mut members = swarm_of(&swarm, &clock, 3).await;

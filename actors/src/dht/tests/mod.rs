@@ -33,7 +33,8 @@ pub(crate) fn member(swarm: &SimulatedNetwork, clock: &SharedClock, seed: u64) -
     member_as(PeerId::random(), swarm, clock, seed)
 }
 
-/// Starts, or restarts, the node of `peer`, in a place that follows from `seed`.
+/// Starts, or restarts, the node of `peer`, in a place that follows from `seed`. It takes anything from anybody, as the
+/// nodes do among which we live.
 pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedClock, seed: u64) -> Member {
     let network = swarm.join(peer);
     let node = dht::Settings {
@@ -41,6 +42,7 @@ pub(crate) fn member_as(peer: PeerId, swarm: &SimulatedNetwork, clock: &SharedCl
         client_mode: false,
         storage: dht::storage::Limits::default(),
         cache: dht::storage::Limits::of_cache(),
+        acceptance: dht::Acceptance::ANYTHING,
         caching: dht::Caching::default(),
         seed,
     };

@@ -57,6 +57,7 @@ impl Node {
             client_mode: false,
             storage,
             cache,
+            acceptance: dht::Acceptance::ANYTHING,
             caching: dht::Caching::default(),
             seed: 1,
         };

@@ -83,6 +83,7 @@ impl Process {
                     client_mode: false,
                     storage,
                     cache,
+                    acceptance: dht::Acceptance::default(),
                     caching: dht::Caching::default(),
                     seed,
                 },

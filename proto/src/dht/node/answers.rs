@@ -4,7 +4,10 @@ use super::{
     Call, CallFailure, CallId, Effect, MAX_CALLS, Node, Outcome, Pong, Purpose, TaskId, tasks::Work,
 };
 use crate::{
-    dht::{Contact, Response},
+    dht::{
+        Contact, Response,
+        validators::{Claim, Occasion},
+    },
     time::DhtTime,
 };
 
@@ -38,11 +41,19 @@ impl Node {
                     match result {
                         Ok(Response::Find { sender, results }) => {
                             let (own_peer, own_id, blacklist) = (self.own_peer, self.id, &self.blacklist);
-                            lookup.answered(&peer, sender, &keys, results, now, |contact: &Contact| {
+                            let usable = |contact: &Contact| {
                                 contact.peer != own_peer
                                     && contact.id != own_id
                                     && !blacklist.contains(&contact.peer, now)
-                            });
+                            };
+                            let validator = &mut self.validator;
+                            let valid = |claim: &Claim<'_>| {
+                                let Some(validator) = validator else { return true };
+                                let verdict = validator.check(claim, Occasion::Find(peer), now);
+                                self.counters.found_unsigned += u64::from(verdict.is_err());
+                                verdict.is_ok()
+                            };
+                            lookup.answered(&peer, sender, &keys, results, now, usable, valid);
                         }
                         _ => lookup.failed(&peer),
                     }

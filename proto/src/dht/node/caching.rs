@@ -247,11 +247,15 @@ impl Node {
     /// What does not fit into the cache, or is no fresher than what is there, is left out.
     fn cache_value(&mut self, key: &DhtId, value: &FreshValue, now: DhtTime) {
         match value {
+            FreshValue::Plain(item) if !self.may_cache(key, None, item, now) => {}
             FreshValue::Plain(item) => {
                 let _ = self.cache.store(*key, &item.value, item.expiration, None, now);
             }
             FreshValue::Dictionary(entries) => {
                 for (subkey, item) in entries.iter() {
+                    if !self.may_cache(key, Some(subkey), item, now) {
+                        continue;
+                    }
                     let _ = self.cache.store_subkey(*key, subkey, &item.value, item.expiration, None, now);
                 }
             }

@@ -9,6 +9,7 @@ mod answers;
 mod caching;
 mod find;
 mod handover;
+mod hold;
 mod serve;
 mod tasks;
 
@@ -26,8 +27,10 @@ pub use caching::Caching;
 use super::{
     DhtId, Found, Refusals, Request, Response, RoutingTable, Storage, StoreReport,
     blacklist::Blacklist,
+    hearsay::Hearsay,
     routing::{Contact, Heard},
     storage,
+    validators::SignatureValidator,
 };
 use crate::time::DhtTime;
 
@@ -72,10 +75,32 @@ pub struct Settings {
     pub storage: storage::Limits,
     /// Bounds of what others ask it to cache.
     pub cache: storage::Limits,
+    /// Which records it accepts, beyond what their form decides.
+    pub acceptance: Acceptance,
     /// What it caches of what it finds.
     pub caching: Caching,
     /// Seed of its choices.
     pub seed: u64,
+}
+
+/// Which records a node accepts, beyond what their form decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Records with an owner need the owner's signature: see [`super::validators`].
+    pub signatures: bool,
+    /// What a peer says of itself counts for more than what others say of it: see the module `hearsay`.
+    pub first_hand: bool,
+}
+
+impl Acceptance {
+    /// Anything from anybody, as the original accepts it with its defaults.
+    pub const ANYTHING: Self = Self { signatures: false, first_hand: false };
+}
+
+impl Default for Acceptance {
+    fn default() -> Self {
+        Self { first_hand: true, ..Self::ANYTHING }
+    }
 }
 
 /// Names a call that the driver makes for the node.
@@ -185,6 +210,8 @@ pub struct Counters {
     pub rows_stored: u64,
     /// Rows of stores that were refused, by cause.
     pub rows_refused: Refusals,
+    /// Values that peers returned in lookups and that were left out because of their signatures.
+    pub found_unsigned: u64,
     /// Records that were handed to newly met nodes.
     pub records_handed_over: u64,
     /// Calls that brought an answer.
@@ -202,6 +229,8 @@ pub struct Node {
     table: RoutingTable,
     storage: Storage,
     cache: Storage,
+    validator: Option<SignatureValidator>,
+    hearsay: Option<Hearsay>,
     blacklist: Blacklist,
     rng: SmallRng,
     /// At most [`MAX_CALLS`].
@@ -232,6 +261,8 @@ impl Node {
             table: RoutingTable::new(settings.id, now),
             storage: Storage::new(settings.storage),
             cache: Storage::cache(settings.cache),
+            validator: settings.acceptance.signatures.then(|| SignatureValidator::new(now)),
+            hearsay: settings.acceptance.first_hand.then(|| Hearsay::new(now)),
             blacklist: Blacklist::default(),
             rng: SmallRng::seed_from_u64(settings.seed),
             calls: HashMap::new(),
@@ -257,6 +288,9 @@ impl Node {
     /// Drops what has expired, ends tasks whose deadline has passed, and refreshes stale buckets. A second between
     /// two calls is often enough.
     pub fn tick(&mut self, now: DhtTime) {
+        if let Some(hearsay) = &mut self.hearsay {
+            hearsay.tick(now);
+        }
         for storage in [&mut self.storage, &mut self.cache] {
             for _ in 0..EVICTIONS_PER_TICK {
                 if !storage.evict(now) {
@@ -288,6 +322,9 @@ impl Node {
         self.forget_refreshes();
         self.storage.drop_beyond_horizon(now);
         self.cache.drop_beyond_horizon(now);
+        if let Some(hearsay) = &mut self.hearsay {
+            hearsay.time_leapt(now);
+        }
         self.next_refresh = self.next_refresh.min(now + REFRESH_PERIOD);
         for task in self.tasks.values_mut() {
             task.deadline = now + TASK_DEADLINE;

@@ -1,10 +1,10 @@
-//! Answering others. What a find brings is in [`super::find`].
+//! Answering others. What a find brings is in [`super::find`], what becomes of a store in [`super::hold`].
 
 use libp2p::PeerId;
 
-use super::{Counters, Effect, InboundId, MAX_CALL_BACKS, MAX_CALLS, Node, Purpose};
+use super::{Effect, InboundId, MAX_CALL_BACKS, MAX_CALLS, Node, Purpose};
 use crate::{
-    dht::{Contact, DhtId, Refusal, Request, Response, Row, Storage, Tag, dictionary, value},
+    dht::{Contact, DhtId, Request, Response},
     time::DhtTime,
 };
 
@@ -25,7 +25,7 @@ impl Node {
             }
             Request::Store { rows, .. } => {
                 self.counters.stores_served += 1;
-                let stored = rows.iter().map(|row| self.hold(row, &caller, now)).collect();
+                let stored = rows.iter().map(|row| self.hold(row, caller, now)).collect();
                 Response::Store { sender: self.sender(), stored }
             }
             Request::Find { keys, .. } => {
@@ -58,63 +58,5 @@ impl Node {
 
     pub(super) fn pong(&self, now: DhtTime, available: bool) -> Response {
         Response::Ping { sender: self.sender(), time: Some(now), available }
-    }
-
-    fn hold(&mut self, row: &Row, caller: &PeerId, now: DhtTime) -> bool {
-        let storage = if row.in_cache { &mut self.cache } else { &mut self.storage };
-        hold(storage, &mut self.counters, row, Some(caller), now)
-    }
-}
-
-/// Stores a row that came from `from`, or from nobody but ourselves, and counts what became of it. A whole dictionary
-/// is held if every subkey of it is.
-pub(super) fn hold(
-    storage: &mut Storage,
-    counters: &mut Counters,
-    row: &Row,
-    from: Option<&PeerId>,
-    now: DhtTime,
-) -> bool {
-    let mut count = |outcome: Result<(), Refusal>| {
-        match outcome {
-            Ok(()) => counters.rows_stored += 1,
-            Err(refusal) => counters.rows_refused.count(refusal),
-        }
-        outcome.is_ok()
-    };
-    let (Some(key), Ok(tag)) = (DhtId::from_bytes(&row.key), Tag::decode(&row.tag)) else {
-        return count(Err(Refusal::Malformed));
-    };
-    if tag == Tag::Dictionary {
-        let Ok(items) = dictionary::decode(&row.value, storage.max_subkeys()) else {
-            return count(Err(Refusal::Malformed));
-        };
-        let mut every = true;
-        for item in items {
-            let tag = Tag::Subkey(item.subkey);
-            every &= count(hold_value(storage, key, &tag, item.value, item.expiration, from, now));
-        }
-        return every;
-    }
-    count(hold_value(storage, key, &tag, &row.value, row.expiration, from, now))
-}
-
-fn hold_value(
-    storage: &mut Storage,
-    key: DhtId,
-    tag: &Tag,
-    bytes: &[u8],
-    expiration: f64,
-    from: Option<&PeerId>,
-    now: DhtTime,
-) -> Result<(), Refusal> {
-    let expiration = DhtTime::from_unix(expiration).ok_or(Refusal::NotFinite)?;
-    if !value::is_readable(bytes) {
-        return Err(Refusal::Malformed);
-    }
-    match tag {
-        Tag::Plain => storage.store(key, bytes, expiration, from, now),
-        Tag::Subkey(subkey) => storage.store_subkey(key, subkey, bytes, expiration, from, now),
-        Tag::Dictionary => Err(Refusal::Malformed),
     }
 }

@@ -6,7 +6,6 @@ use libp2p::PeerId;
 
 use super::{
     CallFailure, Effect, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, caching::Get,
-    serve,
 };
 use crate::{
     dht::{
@@ -160,8 +159,8 @@ impl Node {
                 }
             }
             Work::Replicate(replication) => {
-                let (storage, counters) = (&mut self.storage, &mut self.counters);
-                replication.plan(|record| serve::hold(storage, counters, &Row::from(record), None, now));
+                let own_peer = self.own_peer;
+                replication.plan(|record| self.hold(&Row::from(record), own_peer, now));
                 while self.calls.len() < MAX_CALLS
                     && let Some((peer, indexes)) = replication.next_call()
                 {

@@ -252,10 +252,25 @@ impl Storage {
         for group in beyond.chunk_by(|one, other| one.0 == other.0) {
             let key = group[0].0;
             self.forget(key, group.iter().map(|(_, slot)| *slot));
-            if let Some(Shelf::Dictionary(subkeys)) = self.shelves.get_mut(&key) {
-                let left = subkeys.slots.iter().map(|slot| self.slots.get(*slot).expiration);
-                subkeys.latest = left.max().unwrap_or(subkeys.latest);
-            }
+            self.settle_latest(&key);
+        }
+    }
+
+    /// Drops one entry of a dictionary, in time proportional to the dictionary.
+    pub(super) fn withdraw(&mut self, key: &DhtId, subkey: &Subkey) {
+        let Some(Shelf::Dictionary(subkeys)) = self.shelves.get(key) else { return };
+        if let Ok(index) = subkeys.find(&self.slots, subkey.as_bytes()) {
+            let slot = subkeys.slots[index];
+            self.forget(*key, [slot].into_iter());
+            self.settle_latest(key);
+        }
+    }
+
+    /// The latest expiration of a dictionary, after others than the soonest entries have gone.
+    fn settle_latest(&mut self, key: &DhtId) {
+        if let Some(Shelf::Dictionary(subkeys)) = self.shelves.get_mut(key) {
+            let left = subkeys.slots.iter().map(|slot| self.slots.get(*slot).expiration);
+            subkeys.latest = left.max().unwrap_or(subkeys.latest);
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod caching;
 mod handover;
+mod hearsay;
+mod signatures;
 mod swarm;
 mod traversal;
 

@@ -55,6 +55,7 @@ impl Swarm {
             client_mode,
             storage: storage::Limits::default(),
             cache: storage::Limits::of_cache(),
+            acceptance: Acceptance::default(),
             caching: Caching::default(),
             seed,
         };
