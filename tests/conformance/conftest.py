@@ -23,6 +23,7 @@ from hivemind.utils import get_dht_time
 from daemon import MODEL, Petald
 
 TEST_LIMIT = 60.0  # seconds for one test, beside the long forms, which say their own
+CALL_TIMEOUT = 10.0  # seconds for one call of a Python node
 TTL = 120.0  # seconds; longer than any test that does not say otherwise
 
 
@@ -99,7 +100,11 @@ def pytest_runtest_makereport(item, call):
 
 
 async def python_node(initial_peers=(), **options):
-    """A hivemind node that listens on a free port of 127.0.0.1, as p2pd does by itself."""
+    """A hivemind node that listens on a free port of 127.0.0.1, as p2pd does by itself.
+
+    Its calls have more time than hivemind's 3 s: one that a busy machine does not answer in time costs a peer its place.
+    """
+    options = {"wait_timeout": CALL_TIMEOUT, **options}
     return await DHTNode.create(initial_peers=[str(peer) for peer in initial_peers], **options)
 
 

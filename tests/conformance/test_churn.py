@@ -50,7 +50,7 @@ class Churn:
         doors = [address for door in doors for address in await addresses(door)]
         join = self.stage.petald if kind is Petald else self.stage.node
         try:
-            self.members.append(await join(doors))
+            self.members.append(await join(doors, **({} if kind is Petald else {"wait_timeout": 3.0})))
         except Exception as error:
             # A door may have died meanwhile; a person would start the node again.
             if not self.replaced:
@@ -131,7 +131,8 @@ async def test_live_keys_are_read_while_nodes_come_and_go(stage, request, figure
     churn = Churn(stage, random.Random(option("--seed")))
     await churn.begin(petalds, python)
 
-    quiet = {"client_mode": True, "cache_locally": False, "cache_nearest": 0, "cache_on_store": False}
+    # As hivemind's clients are: three seconds for a call.
+    quiet = {"wait_timeout": 3.0, "client_mode": True, "cache_locally": False, "cache_nearest": 0, "cache_on_store": False}
     doors = [address for member in churn.members[:6] for address in await addresses(member)]
     through_petald = [address for member in churn.members if isinstance(member, Petald) for address in member.addresses]
     owners = [await stage.node(through_petald[number::2][:3], **quiet) for number in range(2)]

@@ -90,8 +90,8 @@ async def test_a_key_has_twenty_bytes(probed, length):
 
 
 async def test_refused_stores_cost_no_memory(probed):
-    """20,000 refused rows of one key: what the node keeps for them."""
-    rows, calls = 500, 40
+    """50,000 refused rows of one key: what the node keeps for them."""
+    rows, calls = 1000, 50
     key, expiration = fresh("heap"), in_seconds(TTL)
     assert await probed.store(key, "held", expiration)
     key_id, value = DHTID.generate(source=key), probed.pack("refused")
@@ -121,8 +121,8 @@ async def test_refused_stores_cost_no_memory(probed):
     await eventually(5, "the refusals are counted", counted)
     now = probed.node.report("dht")
     assert (now["stored_entries"], now["cached_entries"]) == (1, 0)
-    # A heap entry costs the original some 200 bytes a row: 4 MB.
-    assert probed.node.resident() - resident < 1 << 20
+    # An entry of the heap costs the original some 200 bytes: 10 MB in all. petald does other things meanwhile, too.
+    assert probed.node.resident() - resident < rows * calls * 200 / 3
 
 
 async def test_petald_holds_no_more_than_it_may(stage):

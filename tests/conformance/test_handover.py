@@ -1,6 +1,9 @@
 """Who is new and near to a key is given what it should hold."""
 
+import asyncio
+
 from conftest import TTL, addresses, asked, eventually, fresh, in_seconds, met
+from hivemind.dht import DHTID
 
 KEYS = 30
 
@@ -18,3 +21,50 @@ async def test_petald_is_given_what_a_lone_python_node_holds(stage):
         return None if missing == 0 else f"{missing} of {KEYS} are missing"
 
     await eventually(10, "petald holds all", given)
+
+
+async def test_a_new_python_node_is_given_what_a_lone_petald_holds(stage):
+    petald = await stage.petald()
+    owner = await stage.node(petald.addresses, client_mode=True)
+    keys, expiration = [fresh("handed") for _ in range(KEYS)], in_seconds(TTL)
+    stored = await owner.store_many(keys, range(KEYS), expiration, exclude_self=True)
+    assert all(stored.values())
+    assert await owner.store("dictionary", "entry", expiration, subkey="subkey", exclude_self=True)
+    node = await stage.node(petald.addresses)
+
+    def given():
+        held = [node.protocol.storage.get(DHTID.generate(source=key)) for key in keys + ["dictionary"]]
+        missing = sum(item is None or item.expiration_time != expiration for item in held)
+        return None if missing == 0 else f"{missing} of {KEYS + 1} are missing"
+
+    await eventually(10, "the new node holds all", given)
+
+
+async def test_a_new_node_among_many_is_given_its_own_keys_and_no_others(stage):
+    """Whoever is nearest to a key among those who know each other hands it over: exactly the keys near the new node."""
+    petald = await stage.petald()
+    others = await stage.many(7, petald.addresses)
+    owner = await stage.node(petald.addresses, client_mode=True)
+    await eventually(
+        20,
+        "the swarm knows itself",
+        lambda: None if petald.report("dht")["known_nodes"] == len(others) else f"{petald.report('dht')}",
+    )
+    keys, expiration = [fresh("near") for _ in range(KEYS)], in_seconds(TTL)
+    assert all((await owner.store_many(keys, range(KEYS), expiration, exclude_self=True)).values())
+    node = await stage.node(petald.addresses + others[0].addresses)
+    members = [petald.node_id, *(other.node_id for other in others), node.node_id]
+
+    def near(key):
+        key_id = DHTID.generate(source=key)
+        return node.node_id in sorted(members, key=key_id.xor_distance)[:5]
+
+    def given():
+        held = {key for key in keys if node.protocol.storage.get(DHTID.generate(source=key))}
+        wanted = {key for key in keys if near(key)}
+        return None if held >= wanted else f"{len(wanted - held)} of {len(wanted)} are missing"
+
+    await eventually(10, "the new node holds what is near to it", given)
+    await asyncio.sleep(0.5)
+    surplus = {key for key in keys if node.protocol.storage.get(DHTID.generate(source=key)) and not near(key)}
+    assert len(surplus) <= KEYS // 5, f"{len(surplus)} keys that others are nearer to"
