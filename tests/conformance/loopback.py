@@ -1,6 +1,7 @@
 """hivemind, fit for loopback: importing this keeps all that it starts from asking a router for a port.
 
-p2pd may take a minute to start, four times what hivemind allows: a busy machine is no fault of anybody under test. Its sockets go to the folder in PEER_SOCKETS, if there is one.
+p2pd may take a minute to start, four times what hivemind allows: a busy machine is no fault of anybody under test.
+Its sockets go to the folder in PEER_SOCKETS, if there is one.
 """
 
 import os

@@ -32,7 +32,16 @@ pub struct Lookup {
     pub keys: Vec<DhtId>,
 }
 
-/// The same search, but it begins with one node and with nothing else that we know: what is found is what that node
+/// Asks for values that are alive: what we hold or have cached is good enough, and otherwise the first that is found.
+/// Of keys that need no search, no nearest nodes are told.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<HashMap<DhtId, Found>, Restarted>")]
+pub struct Get {
+    /// The keys.
+    pub keys: Vec<DhtId>,
+}
+
+/// A search like [`Lookup`], but it begins with one node and with nothing else that we know: what is found is what that node
 /// leads to.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<HashMap<DhtId, Found>, Restarted>")]

@@ -42,7 +42,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::{
     departures::Departures,
-    messages::{Lookup, LookupThrough, Members, Membership, Ping, Restarted, Store},
+    messages::{Get, Lookup, LookupThrough, Members, Membership, Ping, Restarted, Store},
     survey::Rounds,
     swarm_time::{ClockStatus, Survey},
 };
@@ -283,7 +283,15 @@ impl Handler<Lookup> for Dht {
     }
 }
 
-/// The end of a lookup.
+impl Handler<Get> for Dht {
+    type Result = ResponseFuture<Result<HashMap<DhtId, dht::Found>, Restarted>>;
+
+    fn handle(&mut self, Get { keys }: Get, ctx: &mut Self::Context) -> Self::Result {
+        found(self.start(ctx, |node, now| node.get(keys, None, now)))
+    }
+}
+
+/// The end of a search.
 fn found(
     outcome: oneshot::Receiver<Outcome>,
 ) -> ResponseFuture<Result<HashMap<DhtId, dht::Found>, Restarted>> {

@@ -5,7 +5,8 @@
 //! and hands the smoothed round trips to server_info; the announcer tells them with its next announcement. Without
 //! blocks of ours, or blocks after the first of them, it does nothing. A restart begins to measure anew.
 //!
-//! Servers that say OFFLINE are left out; petals asks them too. Pings go past the dht actor and name no sender: a
+//! Who serves them may be known from the DHT's cache: round trips are smoothed over minutes, and a server that has gone
+//! in between does not answer. Servers that say OFFLINE are left out; petals asks them too. Pings go past the dht actor and name no sender: a
 //! server that answers no DHT calls is no reason to leave anybody out of the DHT.
 //!
 //! Protocol facts: `petals/server/server.py` (`ModuleAnnouncerThread._ping_next_servers`), `petals/utils/ping.py`.
@@ -35,7 +36,7 @@ use tokio::time::Instant;
 
 use self::round_trips::RoundTrips;
 use crate::{
-    dht::{Dht, messages::Lookup},
+    dht::{Dht, messages::Get},
     network,
     server_info::{
         Offer, ServerInfoStore, Snapshots,
@@ -139,7 +140,7 @@ impl Pinger {
             return self.round_ended(ctx);
         };
         let keys = middle.iter().chain(&next).copied().collect();
-        let found = self.dht.send(Lookup { keys });
+        let found = self.dht.send(Get { keys });
         ctx.spawn(found.into_actor(self).map(move |found, this, ctx| match found {
             Ok(Ok(found)) => this.ask(&servers(&found, &middle), &servers(&found, next.as_slice()), ctx),
             // The dht actor is gone, and this one is about to be rebuilt with it.

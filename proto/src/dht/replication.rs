@@ -101,9 +101,13 @@ enum Candidate {
 }
 
 impl Progress {
-    /// How many more nodes are to be asked now.
+    /// How many more nodes are to be asked now. Whoever refused because it holds what lives longer has the place: the
+    /// original goes on to farther nodes then, and leaves the older value beside the fresher one.
     fn wants(&self) -> usize {
-        REPLICAS.saturating_sub(self.outcome.acknowledged.len() + self.under_way)
+        let found = self.outcome.found.as_ref();
+        let outlived = found.is_some_and(|found| found.expiration >= self.record.expiration);
+        let refused = if outlived { self.outcome.refused.len() } else { 0 };
+        REPLICAS.saturating_sub(self.outcome.acknowledged.len() + refused + self.under_way)
     }
 }
 

@@ -29,11 +29,9 @@ impl Node {
         }
         match purpose {
             Purpose::Check => self.checks -= 1,
-            Purpose::CallBack { inbound, claimed } => {
-                self.call_backs -= 1;
+            Purpose::CallBack { claimed } => {
                 let available = matches!(&result, Ok(response) if response.sender() == Some(claimed));
-                let response = self.pong(now, available);
-                self.effects.push_back(Effect::Answer { inbound, response });
+                self.called_back(peer, claimed, available, now);
             }
             Purpose::Ping(task) => self.ping_ended(task, result),
             Purpose::Find(task, keys) => {

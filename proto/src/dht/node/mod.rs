@@ -41,8 +41,13 @@ pub const TASK_DEADLINE: Duration = Duration::from_secs(15);
 /// A bucket in which nobody was heard of for so long is refreshed by a search within it.
 pub const REFRESH_PERIOD: Duration = Duration::from_secs(600);
 
-/// Call-backs for validated pings under way at once. Beyond, the caller is told that it is not available.
-pub const MAX_CALL_BACKS: usize = 64;
+/// Nodes that are called back at once because of validated pings. Beyond, the caller is told that it is not available,
+/// and a Python node then refuses to start: so many may join in the same moment, as after a restart of ours. Half of
+/// [`MAX_CALLS`] is left to everything else.
+pub const MAX_CALL_BACKS: usize = 256;
+
+/// Pings that wait for one call-back: all that a connection carries at once.
+pub const MAX_PINGS_A_CALL_BACK: usize = 1024;
 
 /// Calls under way at once. The calls of tasks wait for one to end; checks and call-backs beyond are left out.
 pub const MAX_CALLS: usize = 512;
@@ -174,7 +179,7 @@ pub struct CallFailure(pub String);
 #[derive(Debug)]
 enum Purpose {
     /// A caller wants to know whether it can be called.
-    CallBack { inbound: InboundId, claimed: DhtId },
+    CallBack { claimed: DhtId },
     /// A member has to prove itself: its bucket is full, or it was silent for long.
     Check,
     /// A task waits for it.
@@ -235,8 +240,9 @@ pub struct Node {
     rng: SmallRng,
     /// At most [`MAX_CALLS`].
     calls: HashMap<CallId, Call>,
-    /// How many of them are call-backs, and how many are checks.
-    call_backs: usize,
+    /// Who waits for which of them that are call-backs: at most [`MAX_CALL_BACKS`].
+    call_backs: HashMap<(PeerId, DhtId), Vec<InboundId>>,
+    /// How many of them are checks.
     checks: usize,
     /// At most [`MAX_TASKS`].
     tasks: HashMap<TaskId, tasks::Task>,
@@ -266,7 +272,7 @@ impl Node {
             blacklist: Blacklist::default(),
             rng: SmallRng::seed_from_u64(settings.seed),
             calls: HashMap::new(),
-            call_backs: 0,
+            call_backs: HashMap::new(),
             checks: 0,
             tasks: HashMap::new(),
             starved: BTreeSet::new(),

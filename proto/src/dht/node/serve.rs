@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::{Effect, InboundId, MAX_CALL_BACKS, MAX_CALLS, Node, Purpose};
+use super::{Effect, InboundId, MAX_CALL_BACKS, MAX_CALLS, MAX_PINGS_A_CALL_BACK, Node, Purpose};
 use crate::{
     dht::{Contact, DhtId, Request, Response},
     time::DhtTime,
@@ -41,22 +41,36 @@ impl Node {
         }
     }
 
-    /// Somebody wants to know whether it can be called: only an answer under the node id that it claims counts.
+    /// Somebody wants to know whether it can be called: only an answer under the node id that it claims counts. All
+    /// pings of one node that come meanwhile wait for the same call.
     fn call_back(&mut self, inbound: InboundId, caller: PeerId, sender: Option<DhtId>, now: DhtTime) {
-        match sender {
-            Some(claimed) if self.call_backs < MAX_CALL_BACKS && self.calls.len() < MAX_CALLS => {
-                self.call_backs += 1;
-                let request = Request::Ping { sender: self.sender(), validate: false };
-                self.call(caller, request, Purpose::CallBack { inbound, claimed });
+        let Some(claimed) = sender else { return self.answer_ping(inbound, now, false) };
+        let (others, calls) = (self.call_backs.len(), self.calls.len());
+        if let Some(waiting) = self.call_backs.get_mut(&(caller, claimed)) {
+            if waiting.len() < MAX_PINGS_A_CALL_BACK {
+                return waiting.push(inbound);
             }
-            _ => {
-                let response = self.pong(now, false);
-                self.effects.push_back(Effect::Answer { inbound, response });
-            }
+        } else if others < MAX_CALL_BACKS && calls < MAX_CALLS {
+            self.call_backs.insert((caller, claimed), vec![inbound]);
+            let request = Request::Ping { sender: self.sender(), validate: false };
+            return self.call(caller, request, Purpose::CallBack { claimed });
+        }
+        self.answer_ping(inbound, now, false);
+    }
+
+    /// A call-back has ended: whoever waited for it is told.
+    pub(super) fn called_back(&mut self, caller: PeerId, claimed: DhtId, available: bool, now: DhtTime) {
+        for inbound in self.call_backs.remove(&(caller, claimed)).unwrap_or_default() {
+            self.answer_ping(inbound, now, available);
         }
     }
 
-    pub(super) fn pong(&self, now: DhtTime, available: bool) -> Response {
+    fn answer_ping(&mut self, inbound: InboundId, now: DhtTime, available: bool) {
+        let response = self.pong(now, available);
+        self.effects.push_back(Effect::Answer { inbound, response });
+    }
+
+    fn pong(&self, now: DhtTime, available: bool) -> Response {
         Response::Ping { sender: self.sender(), time: Some(now), available }
     }
 }

@@ -144,17 +144,60 @@ fn a_validated_ping_is_answered_after_a_real_call_back() {
 }
 
 #[test]
+fn an_older_value_is_not_spread_beside_a_fresher_one() {
+    let (mut swarm, peers) = Swarm::of(20);
+    let store = |swarm: &mut Swarm, peer, value, lives| {
+        let record = Record { value: [value][..].into(), ..record("k", "s", lives) };
+        swarm.store(peer, vec![record])
+    };
+    assert_eq!(store(&mut swarm, peers[0], 1, 200.0).records[0].acknowledged.len(), REPLICAS);
+    let older = store(&mut swarm, peers[1], 2, 100.0);
+    assert!(older.records[0].acknowledged.len() + older.records[0].refused.len() <= REPLICAS, "{older:?}");
+    // A fresher one replaces them all.
+    let fresher = store(&mut swarm, peers[1], 3, 300.0);
+    assert_eq!(fresher.records[0].acknowledged.len(), REPLICAS);
+}
+
+/// A validated ping of the node that `n` names.
+fn validated_ping(n: u64) -> Request {
+    Request::Ping { sender: Some(DhtId::of_bytes(&n.to_be_bytes())), validate: true }
+}
+
+#[test]
 fn call_backs_are_bounded() {
     let (mut swarm, peers) = Swarm::of(1);
     let now = swarm.now;
     let node = swarm.nodes.get_mut(&peers[0]).unwrap();
-    let ping = |n: u64| Request::Ping { sender: Some(DhtId::of_bytes(&n.to_be_bytes())), validate: true };
     for n in 0..MAX_CALL_BACKS as u64 + 1 {
-        node.request(InboundId(n), PeerId::random(), ping(n), now);
+        node.request(InboundId(n), PeerId::random(), validated_ping(n), now);
     }
     let effects: Vec<Effect> = std::iter::from_fn(|| node.next_effect()).collect();
     let calls = effects.iter().filter(|effect| matches!(effect, Effect::Call { .. })).count();
     assert_eq!((calls, effects.len()), (MAX_CALL_BACKS, MAX_CALL_BACKS + 1));
+}
+
+#[test]
+fn all_pings_of_one_node_share_one_call_back() {
+    let (mut swarm, peers) = Swarm::of(1);
+    let (now, caller) = (swarm.now, PeerId::random());
+    let node = swarm.nodes.get_mut(&peers[0]).unwrap();
+    for n in 0..MAX_PINGS_A_CALL_BACK as u64 + 1 {
+        node.request(InboundId(n), caller, validated_ping(7), now);
+    }
+    let Some(Effect::Call { call, .. }) = node.next_effect() else { panic!("a call back") };
+    let Some(Effect::Answer { response, .. }) = node.next_effect() else { panic!("one too many") };
+    assert!(matches!(response, Response::Ping { available: false, .. }));
+    assert!(node.next_effect().is_none());
+    let pong =
+        Response::Ping { sender: Some(DhtId::of_bytes(&7u64.to_be_bytes())), time: None, available: false };
+    node.call_ended(call, Ok(pong), now);
+    let answered = std::iter::from_fn(|| node.next_effect()).filter(|effect| {
+        matches!(effect, Effect::Answer { response: Response::Ping { available: true, .. }, .. })
+    });
+    assert_eq!(answered.count(), MAX_PINGS_A_CALL_BACK);
+    // The next one is called back anew.
+    node.request(InboundId(0), caller, validated_ping(7), now);
+    assert!(matches!(node.next_effect(), Some(Effect::Call { .. })));
 }
 
 #[test]
