@@ -229,7 +229,7 @@ impl Announcer {
     }
 
     fn stored(&mut self, announced: &[Named], report: &StoreReport, ctx: &mut Context<Self>) {
-        let verdict = self.ledger.end(announced, report, self.now());
+        let verdict = self.ledger.end(announced, report, self.settings.may_be_alone, self.now());
         self.log(verdict, report);
         let summary = self.ledger.summary(self.now());
         for asker in self.asked.drain(..) {
@@ -241,8 +241,7 @@ impl Announcer {
         if self.draining {
             return;
         }
-        let in_order =
-            verdict == Verdict::Confirmed || (verdict == Verdict::Alone && self.settings.may_be_alone);
+        let in_order = verdict.is_in_order(self.settings.may_be_alone);
         self.failures = if in_order { 0 } else { self.failures + 1 };
         if let Some(scope) = self.queued.take() {
             return self.schedule(Duration::ZERO, scope, ctx);
