@@ -11,6 +11,8 @@ pub mod clock;
 pub mod config_keeper;
 pub mod dht;
 pub mod durable;
+#[cfg(test)]
+mod logged;
 pub mod network;
 pub mod observer;
 pub mod pinger;

@@ -3,6 +3,7 @@
 //! What needs a tool, or root, that is not here is counted as ignored, with its reason.
 #![allow(clippy::print_stdout, reason = "a test program explains itself by printing")]
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -52,7 +53,10 @@ fn run(program: &str, arguments: &[&str]) -> Outcome {
     let output = match Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output()
     {
         Ok(output) => output,
-        Err(error) => return Outcome::Ignored(format!("{program}: {error}")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Outcome::Ignored(format!("it needs {program}"));
+        }
+        Err(error) => return Outcome::Failed(format!("{program}: {error}")),
     };
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.code() {

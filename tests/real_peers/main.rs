@@ -22,6 +22,7 @@ mod crashes;
 mod drain;
 mod joins_a_swarm;
 mod lifecycle;
+mod metric_names;
 mod observer;
 mod observer_cost;
 mod one_key_twice;

@@ -73,7 +73,8 @@ pub(crate) fn read(text: &str) -> Result<BTreeMap<String, Family>, String> {
     }
 }
 
-fn suffixes(kind: &str) -> &'static [&'static str] {
+/// What the names of samples of a kind end in.
+pub(crate) fn suffixes(kind: &str) -> &'static [&'static str] {
     match kind {
         "gauge" => &[""],
         "counter" => &["_total", "_created"],

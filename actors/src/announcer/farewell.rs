@@ -7,7 +7,7 @@ use hivemind_proto::dht::StoreReport;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    EXPIRATION_STEP,
+    expirations::after,
     foreign::{Rival, rival},
     records::Named,
 };
@@ -66,7 +66,7 @@ fn unheard(records: Vec<Named>, report: &StoreReport) -> Vec<Named> {
     for (mut named, outcome) in records.into_iter().zip(&report.records) {
         match rival(&named, outcome.found.as_ref()) {
             Rival::Outlives(until) => {
-                named.record.expiration = until + EXPIRATION_STEP;
+                named.record.expiration = after(until);
                 unheard.push(named);
             }
             Rival::None if outcome.acknowledged.is_empty() => unheard.push(named),

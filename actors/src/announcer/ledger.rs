@@ -63,7 +63,14 @@ impl Ledger {
         self.attempts += 1;
     }
 
-    pub(super) fn end(&mut self, announced: &[Named], report: &StoreReport, now: DhtTime) -> Verdict {
+    /// What came of an attempt. It counts as failed unless it is in order; `may_be_alone` as in the settings.
+    pub(super) fn end(
+        &mut self,
+        announced: &[Named],
+        report: &StoreReport,
+        may_be_alone: bool,
+        now: DhtTime,
+    ) -> Verdict {
         for (named, outcome) in announced.iter().zip(&report.records) {
             let entry = self.records.entry(named.name.clone()).or_default();
             // Whoever holds what outlives ours has refused ours: farther peers may have taken it, but nobody sees it.
@@ -84,7 +91,7 @@ impl Ledger {
             false if report.alone => Verdict::Alone,
             false => Verdict::Failed,
         };
-        self.failed_attempts += u64::from(verdict != Verdict::Confirmed);
+        self.failed_attempts += u64::from(!verdict.is_in_order(may_be_alone));
         self.verdict_changed = self.verdict != Some(verdict) || self.told_state != self.state;
         (self.verdict, self.told_state) = (Some(verdict), self.state);
         verdict

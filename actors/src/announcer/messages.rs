@@ -31,6 +31,17 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// Whether there is nothing to try again, nor to tell anybody of, where it is in order to be alone or is not.
+    pub(super) fn is_in_order(self, may_be_alone: bool) -> bool {
+        match self {
+            Self::Confirmed => true,
+            Self::Alone => may_be_alone,
+            Self::Failed => false,
+        }
+    }
+}
+
 /// What is known of all records.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {

@@ -9,6 +9,7 @@
 //! Protocol facts: `petals/server/server.py` (`ModuleAnnouncerThread`), `petals/utils/dht.py`,
 //! `hivemind/dht/storage.py` (freshness).
 
+mod expirations;
 mod farewell;
 mod foreign;
 mod ledger;
@@ -35,7 +36,8 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
 use self::{
-    foreign::{Rival, Watch, rival},
+    expirations::Expirations,
+    foreign::Watch,
     ledger::Ledger,
     messages::{Announce, AnnounceError, Announced, Verdict},
     records::Named,
@@ -61,13 +63,6 @@ const GROWTH_DEBOUNCE: Duration = Duration::from_secs(1);
 
 /// A period is shortened by up to this part, so that servers that started together drift apart.
 const PERIOD_JITTER: f64 = 0.1;
-
-/// How far ahead of our own reckoning a record under our name may expire for us to outlive it: what another storage
-/// of ours would accept at most.
-const MAX_OUTLIVED: Duration = Duration::from_secs(24 * 3600);
-
-/// By how much a record's expiration grows at least: expirations are doubles, and this is well above their grain.
-const EXPIRATION_STEP: Duration = Duration::from_millis(1);
 
 /// Askers that may wait for the end of an announcement.
 const MOST_ASKERS: usize = 64;
@@ -112,7 +107,7 @@ pub struct Announcer {
     asked: Vec<Asker>,
     timer: Option<SpawnHandle>,
     failures: u32,
-    last_expiration: Option<DhtTime>,
+    expirations: Expirations,
     draining: bool,
 }
 
@@ -168,7 +163,7 @@ impl Announcer {
             asked: Vec::new(),
             timer: None,
             failures: 0,
-            last_expiration: None,
+            expirations: Expirations::default(),
             draining: false,
         }
     }
@@ -229,7 +224,7 @@ impl Announcer {
     }
 
     fn stored(&mut self, announced: &[Named], report: &StoreReport, ctx: &mut Context<Self>) {
-        let verdict = self.ledger.end(announced, report, self.now());
+        let verdict = self.ledger.end(announced, report, self.settings.may_be_alone, self.now());
         self.log(verdict, report);
         let summary = self.ledger.summary(self.now());
         for asker in self.asked.drain(..) {
@@ -237,12 +232,11 @@ impl Announcer {
             let _ = asker.send(Announced { verdict, summary: summary.clone() });
         }
         self.foreign.announced(announced, report, verdict);
-        self.outlive(announced, report);
+        self.expirations.outlive(announced, report, self.now());
         if self.draining {
             return;
         }
-        let in_order =
-            verdict == Verdict::Confirmed || (verdict == Verdict::Alone && self.settings.may_be_alone);
+        let in_order = verdict.is_in_order(self.settings.may_be_alone);
         self.failures = if in_order { 0 } else { self.failures + 1 };
         if let Some(scope) = self.queued.take() {
             return self.schedule(Duration::ZERO, scope, ctx);
@@ -258,34 +252,8 @@ impl Announcer {
         }
     }
 
-    /// Something under our name lives longer than what we stored: of an earlier life of ours with a longer TTL, or
-    /// foreign. The next announcement is to outlive it, if others take one that does.
-    fn outlive(&mut self, announced: &[Named], report: &StoreReport) {
-        let rivals = announced.iter().zip(&report.records);
-        let outliving = rivals.filter_map(|(named, outcome)| match rival(named, outcome.found.as_ref()) {
-            Rival::Outlives(until) => Some(until),
-            Rival::None | Rival::Companion(_) => None,
-        });
-        let horizon = self.now() + MAX_OUTLIVED;
-        let (within, beyond): (Vec<DhtTime>, Vec<DhtTime>) = outliving.partition(|until| *until <= horizon);
-        if let Some(until) = within.into_iter().max() {
-            tracing::info!(?until, "a record under our name outlives ours, the next one will outlive it");
-            self.last_expiration = self.last_expiration.max(Some(until));
-        }
-        if let Some(until) = beyond.into_iter().max() {
-            tracing::debug!(?until, "a record under our name lives longer than ours may");
-        }
-    }
-
-    /// Expirations only grow, so that each announcement is fresher than the one before, whatever the clock does. One
-    /// that lies beyond what others take was reckoned by a wrong clock, and is not counted on from.
     fn next_expiration(&mut self) -> DhtTime {
-        let now = self.now();
-        let wanted = now + self.settings.ttl;
-        let last = self.last_expiration.filter(|last| *last <= now + MAX_OUTLIVED);
-        let expiration = last.map_or(wanted, |last| wanted.max(last + EXPIRATION_STEP));
-        self.last_expiration = Some(expiration);
-        expiration
+        self.expirations.next(self.now(), self.settings.ttl)
     }
 
     /// Swarm time; the local clock until the dht actor has been asked for it.

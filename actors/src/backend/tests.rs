@@ -6,19 +6,17 @@ mod reload;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use futures::future::LocalBoxFuture;
 use tokio::time::sleep;
-use tracing::{Event, Level, Metadata, Subscriber, span};
+use tracing::Level;
 
 use super::*;
 use crate::{
     clock::SystemClock,
+    logged::Logged,
     server_info::{self, messages::Field, tests::offer},
 };
 
@@ -217,55 +215,24 @@ async fn nothing_is_said_after_a_drain() {
     assert_eq!(now(&snapshots(&store).await), (1, ServerState::Joining, None));
 }
 
-/// Counts what is logged.
-#[derive(Clone, Default)]
-struct Counter {
-    infos: Arc<AtomicUsize>,
-    warnings: Arc<AtomicUsize>,
-}
-
-impl Counter {
-    /// Since the last time.
-    fn take(&self) -> (usize, usize) {
-        (self.infos.swap(0, Ordering::Relaxed), self.warnings.swap(0, Ordering::Relaxed))
-    }
-}
-
-impl Subscriber for Counter {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("petald_actors::backend") && *metadata.level() <= Level::INFO
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let count = if *event.metadata().level() == Level::WARN { &self.warnings } else { &self.infos };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
+/// How many infos and how many warnings there are since the last time.
+fn told(logged: &Logged) -> (usize, usize) {
+    let lines = logged.take();
+    let warnings = lines.iter().filter(|line| line.level == Level::WARN).count();
+    (lines.len() - warnings, warnings)
 }
 
 #[actix_rt::test]
 async fn each_change_is_one_line_and_each_refusal_one_warning() {
     tokio::time::pause();
-    let log = Counter::default();
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let (logged, _logging) = Logged::of("petald_actors::backend");
     let (store, backend) = (store(Vec::new()), Scripted::default());
     let actor = start(&store, &backend, 1);
     looks(20).await;
-    assert_eq!(log.take(), (1, 0), "not healthy yet");
+    assert_eq!(told(&logged), (1, 0), "not healthy yet");
     backend.now(Script::Says(r#"{"cache_tokens_left": 5}"#));
     looks(20).await;
-    assert_eq!(log.take(), (1, 0), "healthy");
+    assert_eq!(told(&logged), (1, 0), "healthy");
     backend.now(Script::Says(r#"{"throughput": -1, "cache_tokens_left": 6}"#));
     looks(5).await;
     backend.now(Script::Says(r#"{"throughput": -2, "network_rps": "fast"}"#));
@@ -275,7 +242,7 @@ async fn each_change_is_one_line_and_each_refusal_one_warning() {
     assert_eq!(report(&actor).await["refused"], serde_json::json!({}));
     backend.now(Script::Says(r#"{"throughput": "x"}"#));
     looks(5).await;
-    assert_eq!(log.take(), (0, 2), "throughput, network_rps");
+    assert_eq!(told(&logged), (0, 2), "throughput, network_rps");
     assert_eq!(report(&actor).await["refused"], serde_json::json!({ "throughput": "is not a number" }));
     let server = snapshots(&store).await.borrow().clone().unwrap().offer.server.clone();
     assert_eq!(
@@ -285,8 +252,8 @@ async fn each_change_is_one_line_and_each_refusal_one_warning() {
 
     backend.now(Script::Fails);
     looks(20).await;
-    assert_eq!(log.take(), (0, 1), "unhealthy");
+    assert_eq!(told(&logged), (0, 1), "unhealthy");
     backend.now(Script::Says("{"));
     looks(20).await;
-    assert_eq!(log.take(), (1, 1), "healthy, and what it says is refused again");
+    assert_eq!(told(&logged), (1, 1), "healthy, and what it says is refused again");
 }

@@ -1,9 +1,6 @@
 //! Drives the swarm, in a task of its own.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
@@ -11,7 +8,6 @@ use libp2p::{
     core::{ConnectedPoint, transport::ListenerId},
     identify,
     kad::{self, store::MemoryStore},
-    multiaddr::Protocol,
     ping,
     swarm::{
         DialError, SwarmEvent,
@@ -28,7 +24,8 @@ use super::{
     dial_failure::describe,
     dialer::{Dialer, DialerLimits, Next, Waiter},
     listening::{port, wait_until_free, with_port},
-    messages::{Command, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus},
+    messages::{Command, NetworkEvent, NetworkStatus},
+    peers::Peers,
     swarm::{Behaviour, BehaviourEvent, KAD, build},
 };
 
@@ -37,15 +34,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Addresses of one peer that enter the table. A peer on many interfaces has some ten.
 const ADDRESSES_A_PEER: usize = 16;
-
-/// Peers that a status lists.
-const LISTED_PEERS: usize = 256;
-
-/// How long a new connection may take until identify is through, before lookups go on without it.
-const IDENTIFY_WAIT: Duration = Duration::from_secs(2);
-
-/// Of an agent's name, in characters: it is shown to people.
-const AGENT_CHARACTERS: usize = 64;
 
 /// What the driver tells its actor.
 #[derive(Debug, Clone, Default)]
@@ -65,24 +53,12 @@ impl Pulse {
     }
 }
 
-/// What a connected peer said about itself.
-#[derive(Debug)]
-struct Identity {
-    since: Instant,
-    agent: Option<String>,
-    kad: bool,
-    /// Where we dialled it, if we did.
-    dialled: Option<Multiaddr>,
-    /// Where it says that it is.
-    told: Vec<Multiaddr>,
-}
-
 pub(super) struct Driver {
     swarm: Swarm<Behaviour>,
     settings: Settings,
     handle: Handle,
     dialer: Dialer,
-    peers: HashMap<PeerId, Identity>,
+    peers: Peers,
     /// Listeners without an address yet, and their place in the settings.
     unbound: HashMap<ListenerId, usize>,
     kad_peers: usize,
@@ -103,7 +79,7 @@ impl Driver {
             waiters: limits.waiting,
             lookups: limits.lookups,
         });
-        let (peers, unbound) = (HashMap::new(), HashMap::new());
+        let (peers, unbound) = (Peers::default(), HashMap::new());
         let mut driver = Self { swarm, settings, handle, dialer, peers, unbound, kad_peers: 0, pulse };
         driver.listen().await?;
         for address in driver.settings.announce.clone() {
@@ -161,7 +137,7 @@ impl Driver {
                     self.wait(peer, addresses, Waiter::Connect(reply));
                 }
             }
-            Command::Addresses { peers, reply } => drop(reply.send(self.addresses(peers))),
+            Command::Addresses { peers, reply } => drop(reply.send(self.peers.addresses(peers))),
             Command::Status { reply } => drop(reply.send(self.status())),
         }
     }
@@ -195,8 +171,7 @@ impl Driver {
 
     fn begin_lookups(&mut self) {
         // A peer that has just been connected to is in the table only when identify is through.
-        let unidentified = |peer: &Identity| peer.agent.is_none() && peer.since.elapsed() < IDENTIFY_WAIT;
-        if self.kad_peers == 0 && self.peers.values().any(unidentified) {
+        if self.kad_peers == 0 && self.peers.any_is_new() {
             return;
         }
         while let Some(peer) = self.dialer.next_lookup() {
@@ -220,21 +195,17 @@ impl Driver {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
                 let dialled = match endpoint {
-                    ConnectedPoint::Dialer { address, .. } => Some(without_peer(address)),
+                    ConnectedPoint::Dialer { address, .. } => Some(address),
                     ConnectedPoint::Listener { .. } => None,
                 };
+                self.peers.connected(peer_id, dialled);
                 if num_established.get() == 1 {
-                    let since = Instant::now();
-                    let identity = Identity { since, agent: None, kad: false, dialled, told: Vec::new() };
-                    self.peers.insert(peer_id, identity);
                     self.handle.publish(NetworkEvent::Connected(peer_id));
-                } else if let Some(known) = self.peers.get_mut(&peer_id) {
-                    known.dialled = dialled.or(known.dialled.take());
                 }
                 self.on_connected(peer_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                self.peers.remove(&peer_id);
+                self.peers.gone(&peer_id);
                 self.handle.publish(NetworkEvent::Disconnected(peer_id));
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
@@ -320,15 +291,10 @@ impl Driver {
 
     fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
         let kad = info.protocols.contains(&KAD);
-        let agent: String = info.agent_version.chars().take(AGENT_CHARACTERS).collect();
         let scope = self.settings.scope();
         let allowed = info.listen_addrs.iter().filter(|address| scope.allows(address));
         let allowed: Vec<Multiaddr> = allowed.take(ADDRESSES_A_PEER).cloned().collect();
-        if let Some(known) = self.peers.get_mut(&peer) {
-            known.agent = Some(agent.clone());
-            known.kad = kad;
-            known.told = allowed.iter().cloned().map(without_peer).collect();
-        }
+        let agent = self.peers.identified(&peer, &info.agent_version, kad, &allowed);
         let table = &mut self.swarm.behaviour_mut().kad;
         if kad {
             // What it says now replaces what it said before, so that it cannot fill the table with addresses.
@@ -369,28 +335,9 @@ impl Driver {
         self.kad_peers = self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
     }
 
-    fn addresses(&self, peers: Vec<PeerId>) -> PeerAddresses {
-        let of = |peer: PeerId| {
-            let known = self.peers.get(&peer)?;
-            let told = known.told.iter().filter(|address| known.dialled.as_ref() != Some(address));
-            Some((peer, known.dialled.iter().chain(told).cloned().collect()))
-        };
-        peers.into_iter().filter_map(of).collect()
-    }
-
-    fn programs(&self) -> BTreeMap<String, usize> {
-        let mut programs: BTreeMap<String, usize> =
-            [PETALD, P2PD, OTHER, UNKNOWN].map(|program| (program.to_owned(), 0)).into();
-        for peer in self.peers.values() {
-            *programs.entry(program(peer.agent.as_deref()).to_owned()).or_default() += 1;
-        }
-        programs
-    }
-
     fn status(&self) -> NetworkStatus {
         let text =
             |addresses: &mut dyn Iterator<Item = &Multiaddr>| addresses.map(Multiaddr::to_string).collect();
-        let listed = self.peers.iter().take(LISTED_PEERS);
         let network = self.swarm.network_info();
         let connections = network.connection_counters();
         NetworkStatus {
@@ -401,14 +348,8 @@ impl Driver {
             connections: connections.num_established(),
             connections_inbound: connections.num_established_incoming(),
             connections_outbound: connections.num_established_outgoing(),
-            programs: self.programs(),
-            peers: listed
-                .map(|(peer, identity)| PeerStatus {
-                    peer_id: peer.to_string(),
-                    agent: identity.agent.clone(),
-                    kad: identity.kad,
-                })
-                .collect(),
+            programs: self.peers.programs(),
+            peers: self.peers.listed(),
             kad_peers: self.kad_peers,
             connecting: self.dialer.attempts(),
             waiting: self.dialer.waiting(),
@@ -420,36 +361,9 @@ impl Driver {
     }
 }
 
-/// Our like.
-const PETALD: &str = "petald";
-/// The daemon of Python's hivemind.
-const P2PD: &str = "p2pd";
-const OTHER: &str = "other";
-/// It has not said yet.
-const UNKNOWN: &str = "unknown";
-
-/// Which program a peer says it runs, in one of four words: whoever counts them needs a bound.
-fn program(agent: Option<&str>) -> &'static str {
-    match agent {
-        None => UNKNOWN,
-        Some(agent) if agent.starts_with("petald/") => PETALD,
-        // A build of p2pd names itself, or Go its module.
-        Some(agent) if agent.starts_with("p2pd") || agent.contains("go-libp2p-daemon") => P2PD,
-        Some(_) => OTHER,
-    }
-}
-
 /// The addresses of `peer` in the table.
 fn known_addresses(table: &mut kad::Behaviour<MemoryStore>, peer: PeerId) -> Vec<Multiaddr> {
     let Some(bucket) = table.kbucket(peer) else { return Vec::new() };
     let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
     entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
-}
-
-/// An address without the peer id at its end.
-fn without_peer(mut address: Multiaddr) -> Multiaddr {
-    if let Some(Protocol::P2p(_)) = address.iter().last() {
-        address.pop();
-    }
-    address
 }

@@ -21,6 +21,7 @@ mod handle;
 mod listening;
 mod messages;
 mod passage;
+mod peers;
 mod swarm;
 #[cfg(test)]
 mod tests;

@@ -30,8 +30,15 @@ const STATES: [ActorState; 7] = [
 const VERDICTS: [Verdict; 4] =
     [Verdict::Visible, Verdict::PartlyVisible, Verdict::Invisible, Verdict::Unknown];
 
-const LAYERS: [Layer; 6] =
-    [Layer::Us, Layer::OurAddress, Layer::Bootstraps, Layer::Dht, Layer::Record, Layer::Clock];
+const LAYERS: [Layer; 7] = [
+    Layer::Us,
+    Layer::OurIdentity,
+    Layer::OurAddress,
+    Layer::Bootstraps,
+    Layer::Dht,
+    Layer::Record,
+    Layer::Clock,
+];
 
 /// In the order in which they are told.
 pub(super) const FAMILIES: &[Family] = &[
@@ -120,9 +127,11 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("announcements", "Announcements that were begun.", |s| {
         count(s.announcer.as_ref().map(|announcer| announcer.attempts))
     }),
-    counter("announcements_failed", "Announcements with a record that no other peer acknowledged.", |s| {
-        count(s.announcer.as_ref().map(|announcer| announcer.failed_attempts))
-    }),
+    counter(
+        "announcements_failed",
+        "Announcements with a record that no other peer acknowledged, save where a seed may be alone.",
+        |s| count(s.announcer.as_ref().map(|announcer| announcer.failed_attempts)),
+    ),
     gauge("server_info_version", "Counts the changes of what we serve.", |s| {
         one(s.server_info.as_ref().and_then(|server| server.version))
     }),
@@ -256,6 +265,11 @@ pub(super) const FAMILIES: &[Family] = &[
     }),
     counter("clock_leaps", "Times our clock was set, or the machine slept.", |s| {
         count(s.dht.as_ref().map(|dht| dht.clock.leaps))
+    }),
+    // the config
+    counter("reloads", "Times the config was read again, by what became of it.", |s| {
+        let Some(reloads) = &s.reloads else { return vec![] };
+        by("outcome", [("accepted", reloads.accepted), ("refused", reloads.refused)])
     }),
     // the process
     counter("log_lines_dropped", "Lines of the log that were lost.", |s| count(s.lines_dropped)),

@@ -32,6 +32,7 @@ pub(in crate::admin) struct Sources {
     pub(super) rpc_info: Option<RpcInfoReport>,
     pub(super) observer: Option<ObserverReport>,
     pub(super) watchdog: Option<WatchdogReport>,
+    pub(super) reloads: Option<ReloadsReport>,
 }
 
 impl Sources {
@@ -56,6 +57,7 @@ impl Sources {
             rpc_info: report(tree.as_ref(), "rpc_info"),
             observer: report(tree.as_ref(), "observer"),
             watchdog: report(tree.as_ref(), "watchdog"),
+            reloads: report(tree.as_ref(), "config_keeper"),
             tree,
         }
     }
@@ -142,4 +144,11 @@ pub(super) struct ObserverReport {
 #[derive(Debug, Deserialize)]
 pub(super) struct WatchdogReport {
     pub(super) fed: u64,
+}
+
+/// Of the config_keeper.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReloadsReport {
+    pub(super) accepted: u64,
+    pub(super) refused: u64,
 }

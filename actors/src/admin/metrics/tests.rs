@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    config_keeper::Reloads,
     network::NetworkStatus,
     observer::messages::Opinion,
     supervisor::{ActorState, ActorStatus, TreeState, TreeStatus},
@@ -59,12 +60,19 @@ fn it_says_what_actors_said() {
     };
     let announcer = json!({ "attempts": 9, "failed_attempts": 1, "records": 10, "confirmed": 8, "least_replicas": 4,
         "seconds_to_expiry": 243.5 });
-    let page = page(vec![actor("network", json!(network)), actor("announcer", announcer)]);
+    let mut reloads = Reloads::default();
+    (reloads.accepted, reloads.refused) = (2, 1);
+    let actors = vec![
+        actor("network", json!(network)),
+        actor("announcer", announcer),
+        actor("config_keeper", json!(reloads)),
+    ];
+    let page = page(actors);
     assert_has(
         &page,
         &[
             "petald_build_info{version=\"1.2.3\"} 1",
-            "petald_actors{state=\"running\"} 2.0",
+            "petald_actors{state=\"running\"} 3.0",
             "petald_actors{state=\"backoff\"} 0.0",
             "petald_actor_restarts_total{actor=\"network\"} 2",
             "petald_stray_panics_total 4",
@@ -83,6 +91,8 @@ fn it_says_what_actors_said() {
             "petald_inbound_call_errors_total{method=\"DHTProtocol.rpc_ping\"} 1",
             "petald_connections{direction=\"inbound\"} 2.0",
             "petald_peers{program=\"p2pd\"} 3.0",
+            "petald_reloads_total{outcome=\"accepted\"} 2",
+            "petald_reloads_total{outcome=\"refused\"} 1",
             "petald_log_lines_dropped_total 7",
             "petald_process_start_time_seconds 1000000000.0",
         ],

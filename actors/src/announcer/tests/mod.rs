@@ -177,6 +177,7 @@ async fn a_seed_is_alone_until_somebody_joins_and_then_announces_at_once() {
     sleep(Duration::from_secs(2)).await;
     let status = server.status().await;
     assert_eq!((&status["verdict"], &status["confirmed"]), (&"alone".into(), &0.into()));
+    assert_eq!((&status["attempts"], &status["failed_attempts"]), (&1.into(), &0.into()));
 
     let newcomer = member(&swarm, &clock, 2);
     join(&newcomer, &server.member).await;

@@ -60,6 +60,8 @@ async fn many_calls_share_one_dial() {
     let (a, b) = (Node::start().await, Node::start().await);
     a.connect(&b).await;
     a.until("b is known", |status| status.kad_peers == 1).await;
+    // Both have told all of themselves: what b tells from now on is about c.
+    b.until("a is known", |status| status.kad_peers == 1).await;
     let mut events = b.handle.events();
     // The other way round: b has no connection of its own making to c, which knows b.
     let c = Node::start().await;

@@ -33,6 +33,8 @@ async fn a_peer_that_moved_is_found_again() {
     let moved = Node::start_with(b.settings.clone()).await;
     moved.connect(&hub).await;
     let address = moved.address().await;
+    // Until then the hub sends everybody where the peer was.
+    hub.until_told(&moved).await;
     assert_eq!(a.echo(moved.peer()).await.unwrap(), b"hello", "at {address}");
 }
 

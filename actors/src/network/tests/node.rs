@@ -120,4 +120,21 @@ impl Node {
             Err(_) => panic!("never: {what}; now: {:#?}", self.status().await),
         }
     }
+
+    /// Waits until `other` has said to this node where it is.
+    pub(super) async fn until_told(&self, other: &Node) {
+        let (peer, address) = (other.peer(), other.address().await);
+        let wait = async {
+            while !self
+                .handle
+                .addresses(vec![peer])
+                .await
+                .get(&peer)
+                .is_some_and(|all| all.contains(&address))
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, wait).await.expect("it says where it is");
+    }
 }

@@ -1,68 +1,21 @@
 //! What the operator reads: one event for each fact.
 
-use std::{
-    fmt::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-
-use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use std::time::Duration;
 
 use super::lab::*;
-use crate::supervisor::*;
-
-/// Keeps the events of this crate, from info upwards.
-#[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        match field.name() {
-            "message" => self.0.insert_str(0, &format!("{value:?}")),
-            name => write!(self.0, " {name}={value:?}").unwrap(),
-        }
-    }
-}
-
-impl Subscriber for Recorder {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::INFO && metadata.target().starts_with("petald_actors")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(format!("{} {}", event.metadata().level(), line.0));
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
+use crate::{logged::Logged, supervisor::*};
 
 #[actix_rt::test]
 async fn each_fact_is_one_event_with_its_fields() {
     let lab = Lab::new();
-    let recorder = Recorder::default();
-    let _guard = tracing::subscriber::set_default(recorder.clone());
+    let (logged, _logging) = Logged::of("petald_actors");
     lab.fault("b", 0, Fault::PanicInTimer(Duration::from_secs(1)));
     lab.fault("c", 0, Fault::DrainHangs);
     let few = Intensity { restarts: 1, within: Duration::from_secs(60) };
     let children = lab.children(&["a", "b", "c"]);
     let (_handle, outcome) = start(Strategy::RestForOne, few, children);
     assert!(matches!(outcome.await, Outcome::GaveUp { .. }));
-    let lines = recorder.0.lock().unwrap();
+    let lines: Vec<_> = logged.take().iter().map(ToString::to_string).collect();
     let boom = lines.iter().find_map(|line| line.split_once("cause=\"")?.1.split_once('"')).unwrap().0;
     assert!(boom.starts_with("boom in a timer, at actors/src/supervisor/tests/lab.rs:"), "{boom}");
     let expected = [

@@ -14,8 +14,9 @@ mod held;
 mod limits;
 mod shares;
 mod slots;
+mod subkeys;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use libp2p::PeerId;
 
@@ -25,6 +26,7 @@ pub use limits::{ENTRY_BYTES, KEY_BYTES, Limits};
 use self::{
     shares::Shares,
     slots::{Entry, Slot, Slots},
+    subkeys::Subkeys,
 };
 use super::{DhtId, Refusal, Subkey, dictionary};
 use crate::time::DhtTime;
@@ -32,25 +34,11 @@ use crate::time::DhtTime;
 /// Entries that are dropped in one go: half a millisecond's work, and a request may have to wait for it.
 const EVICTED_AT_ONCE: usize = 256;
 
-/// So many entries are looked for one by one in a dictionary; for more it is gone through once.
-const FEW: usize = 4;
-
 /// What lies under a key.
 #[derive(Debug)]
 enum Shelf {
     Plain(Slot),
     Dictionary(Subkeys),
-}
-
-/// The entries of a dictionary, of which there is at least one.
-#[derive(Debug)]
-struct Subkeys {
-    /// Ordered by the bytes of their subkeys. Inserting moves four bytes for each that comes after, and the bound on
-    /// a dictionary's bytes keeps them few.
-    slots: Vec<Slot>,
-    /// Of all entries in their wire form.
-    bytes: usize,
-    latest: DhtTime,
 }
 
 /// What becomes of a value for which there is no room.
@@ -392,41 +380,6 @@ impl Storage {
 
 fn cost(entry: &Entry) -> usize {
     ENTRY_BYTES + entry.wire().len()
-}
-
-impl Subkeys {
-    fn find(&self, slots: &Slots, subkey: &[u8]) -> Result<usize, usize> {
-        self.slots.binary_search_by(|slot| slots.get(*slot).subkey().cmp(subkey))
-    }
-
-    /// Most keys have few entries, so no room is kept in advance; the rest grow by an eighth at a time.
-    fn insert(&mut self, index: usize, slot: Slot) {
-        if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(1 + self.slots.len() / 8);
-        }
-        self.slots.insert(index, slot);
-    }
-
-    /// Takes entries out; whether none is left. Those that expire soonest go first, so the latest expiration stays what
-    /// it is.
-    fn forget(&mut self, slots: &Slots, gone: impl ExactSizeIterator<Item = Slot> + Clone) -> bool {
-        self.bytes -= gone.clone().map(|slot| slots.get(slot).wire().len()).sum::<usize>();
-        if gone.len() > FEW {
-            let gone: HashSet<Slot> = gone.collect();
-            self.slots.retain(|slot| !gone.contains(slot));
-        } else {
-            for slot in gone {
-                match self.find(slots, slots.get(slot).subkey()) {
-                    Ok(index) => drop(self.slots.remove(index)),
-                    Err(_) => unreachable!("every entry stands in its dictionary"),
-                }
-            }
-        }
-        if self.slots.capacity() > 2 * self.slots.len() {
-            self.slots.shrink_to_fit();
-        }
-        self.slots.is_empty()
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,10 @@
 //! Calls between two nodes that mean well, with both versions of the negotiation.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::join_all};
 use libp2p::core::upgrade::Version;
+use tokio::sync::Barrier;
 
 use super::{
     super::{CallError, Settings},
@@ -39,18 +34,14 @@ async fn messages_of_all_sizes_are_echoed() {
     }
 }
 
-/// The handler takes its time: every call must be with it at once.
+/// The handler answers when all the calls are with it: were one held back, none would end in time.
 async fn calls_at_once(count: usize, version: Version) {
     let (caller, callee) = pair(version).await;
-    let under_way = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new(AtomicUsize::new(0));
-    let (under_way_there, most_there) = (under_way.clone(), most.clone());
-    callee.serve("Test.rpc_slow", move |data| {
-        let (under_way, most) = (under_way_there.clone(), most_there.clone());
+    let all_are_there = Arc::new(Barrier::new(count));
+    callee.serve("Test.rpc_together", move |data| {
+        let all_are_there = all_are_there.clone();
         async move {
-            most.fetch_max(under_way.fetch_add(1, SeqCst) + 1, SeqCst);
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            under_way.fetch_sub(1, SeqCst);
+            all_are_there.wait().await;
             Ok(data)
         }
         .boxed()
@@ -58,12 +49,11 @@ async fn calls_at_once(count: usize, version: Version) {
     let mut answers = Vec::new();
     for index in 0..count {
         let data = index.to_be_bytes().to_vec();
-        answers.push(caller.begin(callee.peer, "Test.rpc_slow", data, PATIENCE).await);
+        answers.push(caller.begin(callee.peer, "Test.rpc_together", data, PATIENCE).await);
     }
     for (index, answer) in join_all(answers).await.into_iter().enumerate() {
         assert_eq!(answer.unwrap(), Ok(index.to_be_bytes().to_vec()), "call {index}");
     }
-    assert_eq!(most.load(SeqCst), count, "calls with the handler at once");
     assert_eq!(callee.with(|swarm| swarm.network_info().num_peers()).await, 1);
 }
 

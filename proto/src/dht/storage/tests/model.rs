@@ -198,10 +198,11 @@ proptest! {
         let total_bytes = 6 * (ENTRY_BYTES + KEY_BYTES);
         let limits = Limits { keys: 5, total_bytes, value_bytes: 100, ..Limits::default() };
         let mut cache = Storage::cache(limits);
+        let keys: Vec<(u8, DhtId)> = (0..40).map(|n| (n, key(n))).collect();
         for (n, len, expires) in steps {
             let expires = f64::from(expires);
             let lives = |cache: &Storage| -> BTreeMap<u8, DhtTime> {
-                (0..40).filter_map(|n| Some((n, cache.peek(&key(n))?.expiration()))).collect()
+                keys.iter().filter_map(|(n, key)| Some((*n, cache.peek(key)?.expiration()))).collect()
             };
             let before = lives(&cache);
             let stored = store(&mut cache, n, &vec![0; len], expires, 0.0);
