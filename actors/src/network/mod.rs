@@ -24,7 +24,7 @@ mod passage;
 mod peers;
 mod swarm;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod visitor;
 
 use std::{pin::Pin, time::Duration};

@@ -8,3 +8,5 @@ mod finding;
 mod node;
 mod scope;
 mod silence;
+
+pub(crate) use node::settings;

@@ -20,7 +20,8 @@ pub(super) fn name(name: &str) -> HandlerName {
     HandlerName::new(name).unwrap()
 }
 
-pub(super) fn settings() -> Settings {
+/// A node of its own on loopback.
+pub(crate) fn settings() -> Settings {
     Settings {
         keypair: Keypair::generate_ed25519(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],

@@ -1,10 +1,6 @@
 //! Strangers over real sockets: what they see among three nodes, and that nothing of them stays.
 
-use hivemind_proto::{
-    dht::{self, DhtId, Record, Subkey, Tag},
-    unary,
-};
-use libp2p::identity::Keypair;
+use hivemind_proto::dht::{self, DhtId, Record, Subkey, Tag};
 use tokio::time::sleep;
 
 use super::super::*;
@@ -14,7 +10,7 @@ use crate::{
         Dht,
         messages::{Lookup, Membership, Ping, Store},
     },
-    network::{Departures, Limits, Visitor},
+    network::{Departures, Visitor, tests::settings},
     observer::messages::Through,
     rpc_info::{self, RpcInfoServer},
     server_info::{self, tests::offer},
@@ -29,19 +25,6 @@ const LOOKS: u64 = 20;
 struct Node {
     visitor: Visitor,
     dht: Addr<Dht>,
-}
-
-fn settings() -> network::Settings {
-    network::Settings {
-        keypair: Keypair::generate_ed25519(),
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        announce: Vec::new(),
-        private_addresses: true,
-        agent_version: "petald/test".to_owned(),
-        limits: Limits::default(),
-        unary: unary::Settings::default(),
-        pool: tokio::runtime::Handle::current(),
-    }
 }
 
 fn clock() -> SharedClock {
