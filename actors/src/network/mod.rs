@@ -14,6 +14,7 @@
 //! routed host).
 
 mod addresses;
+mod coalescing;
 mod dial_failure;
 mod dialer;
 mod driver;

@@ -2,14 +2,12 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Poll, ready},
-    time::Duration,
 };
 
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use futures_bounded::Delay;
 use libp2p::PeerId;
 
 use super::{
@@ -28,10 +26,6 @@ const DRAINED_MESSAGES: usize = 4;
 
 /// How much is thrown away at once, in bytes.
 const DRAIN_CHUNK: usize = 4096;
-
-/// How long an answer is waited for before anything else is looked at: most are there at once, and go out together with
-/// the stream's handshake as long as nobody reads on.
-const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// What an answer says whose call's id we could not see: p2pd goes by the stream, not by the id.
 const NO_ID: CallId = [0; CALL_ID_BYTES];
@@ -140,15 +134,16 @@ impl Host {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let cells = &self.registry.cells;
-        let mut waited = false;
-        let mut at_once = Delay::tokio(AT_ONCE);
+        // Most answers take one turn of whoever serves the handler. As long as nobody reads on, such a one goes out
+        // together with the stream's handshake.
+        let (mut turn, mut has_passed) = (pin!(tokio::task::yield_now()), false);
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = Pin::new(&mut answer).poll(cx) {
                 return Poll::Ready(Ok(outcome));
             }
-            if !waited {
-                ready!(Pin::new(&mut at_once).poll(cx));
-                waited = true;
+            if !has_passed {
+                ready!(turn.as_mut().poll(cx));
+                has_passed = true;
             }
             // Nothing but the end may come now. Further bytes would fill the stream's buffer, so they
             // end the call as well.
