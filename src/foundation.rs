@@ -21,7 +21,7 @@ pub(crate) struct Foundation {
     pub(crate) identity: Identity,
     /// Our place in hivemind's DHT.
     pub(crate) node_id: DhtId,
-    /// The pool of threads, for what must not wait for the actors' arbiter: the swarm above all.
+    /// Where the swarm runs.
     pub(crate) pool: tokio::runtime::Handle,
     /// Where another process had our key when we started, if one was found.
     pub(crate) double: Option<Multiaddr>,

@@ -72,9 +72,9 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Run(config) => {
             let config = load(&config)?;
-            // Actors live on the arbiter of this system, everything else on the pool of its runtime.
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().thread_name("pool").enable_all().build()?;
+            // One thread for the actors and the swarm: a call that is answered passes between them twice, and waking
+            // another thread costs more than all the rest of it. Whatever waits for a disk has threads of its own.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             actix_rt::System::with_tokio_rt(|| runtime).block_on(daemon::run(config))
         }
         Command::Check { config, offline } => {

@@ -5,7 +5,8 @@ the client, under identities and at ports that are known beforehand, so that bot
 and ends with 1 if one of them is not what it should be.
 
 CPU is utime and stime from /proc of the callee: of petald's one process, and of hivemind-dht's two with their p2pd.
-Memory is what is resident (RSS); the pages that hivemind-dht's two processes share are counted once (PSS).
+Memory is what is resident (RSS) of all of a node's processes; beside it, with the pages that hivemind-dht's two share
+counted once (PSS). Each node has the kind of key that it makes for itself.
 """
 
 import asyncio
@@ -79,10 +80,18 @@ class Callee:
         self.folder, self.name = Path(folder) / f"{name}-{free_port()}", name
         self.folder.mkdir()
         self.identity, self.port = str(self.folder / "identity"), free_port()
-        P2P.generate_identity(self.identity)
-        self.peer_id = PeerID.from_identity(Path(self.identity).read_bytes())
+        self.peer_id = self.make_identity()
         self.address = f"/ip4/127.0.0.1/tcp/{self.port}"
         self.full_address = f"{self.address}/p2p/{self.peer_id.to_base58()}"
+
+    def make_identity(self):
+        """Makes a key, and gives its peer id."""
+        if self.name == "hivemind":
+            P2P.generate_identity(self.identity)
+            return PeerID.from_identity(Path(self.identity).read_bytes())
+        new = ["identity", "new", "--set", f"network.identity={self.identity}"]
+        made = subprocess.run([os.environ["PETALD"], *new], check=True, capture_output=True, text=True)
+        return PeerID.from_base58(made.stdout.split()[2])
 
     def start(self):
         self.began = time.monotonic()
@@ -305,8 +314,9 @@ async def main():
             await callee.answered(client)
         await asyncio.sleep(IDLE)
         (petald, petald_shared), (hivemind, hivemind_shared) = (callee.memory() for callee in callees.values())
-        print(f"figure: idle RSS of petald: {petald / 2**20:.1f} MiB, of hivemind-dht with p2pd: {hivemind / 2**20:.0f} MiB")
-        report.ratio("idle memory", petald / 2**20, hivemind_shared / 2**20, MEMORY_AT_MOST, "MiB")
+        report.ratio("idle memory (RSS)", petald / 2**20, hivemind / 2**20, MEMORY_AT_MOST, "MiB")
+        shared = f"petald {petald_shared / 2**20:.1f} MiB, hivemind-dht {hivemind_shared / 2**20:.0f} MiB"
+        print(f"figure: idle memory with shared pages counted once (PSS): {shared}", flush=True)
         for callee in callees.values():
             await asyncio.gather(*(store(client, callee, worker) for worker in range(AT_ONCE)))
         await costs(client, callees, report)

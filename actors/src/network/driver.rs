@@ -1,4 +1,4 @@
-//! Drives the swarm, in a task of its own on the pool.
+//! Drives the swarm, in a task of its own.
 
 use std::{collections::HashMap, time::Duration};
 

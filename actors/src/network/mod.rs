@@ -1,7 +1,8 @@
 //! The network: there is a libp2p swarm with our identity, listening, within its limits.
 //!
-//! The swarm runs in a task on the pool (`driver.rs`), where a busy arbiter does not slow it; the actor
-//! here watches that task. Others use a [`Handle`], which is not bound to an incarnation of the actor:
+//! The swarm runs in a task of its own (`driver.rs`), on whichever runtime it is given; the actor
+//! here watches that task. On the arbiter's own runtime a call costs least, since no thread has to be
+//! woken for it; on another one, an actor that is busy for long would not slow the swarm. Others use a [`Handle`], which is not bound to an incarnation of the actor:
 //! commands wait in its queue while the network is restarted, and the handlers that are served stay.
 //! What a restart loses: connections and the calls on them, and libp2p's routing table. Ports that were
 //! bound for port 0 are bound again.
@@ -13,6 +14,7 @@
 //! routed host).
 
 mod addresses;
+mod coalescing;
 mod dial_failure;
 mod dialer;
 mod driver;
@@ -62,7 +64,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds of the calls.
     pub unary: unary::Settings,
-    /// Where the swarm runs: a multi-threaded runtime.
+    /// Where the swarm runs.
     pub pool: tokio::runtime::Handle,
 }
 

@@ -20,6 +20,7 @@ use libp2p::{
 use super::{
     Limits, NetworkError, Settings,
     addresses::{Dialable, Scope},
+    coalescing::Coalescing,
 };
 
 /// The name under which IPFS and hivemind peers route to each other.
@@ -77,7 +78,7 @@ fn transport(settings: &Settings) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Net
     Ok(base
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
-        .multiplex(muxer)
+        .multiplex(Coalescing(muxer))
         .timeout(settings.limits.dial_deadline)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(BareMuxer::new(muxer))))
         .boxed())

@@ -69,6 +69,9 @@ pub(super) struct Negotiation {
     pub(super) tx_queue: Queue,
     /// Whether our header was held back once.
     pub(super) header_waited: bool,
+    /// Whether our confirmation may be held back was asked, and it is held back now.
+    pub(super) confirmation_asked: bool,
+    pub(super) confirmation_waits: bool,
     /// A reader that came while `rx` was undecided.
     pub(super) reader: Option<Waker>,
 }
@@ -84,12 +87,15 @@ impl Negotiation {
             tx_frame: Vec::new(),
             tx_queue: Queue::default(),
             header_waited: false,
+            confirmation_asked: false,
+            confirmation_waits: false,
             reader: None,
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.rx == Flow::Raw && self.tx == Flow::Raw && self.rx_queue.is_empty() && self.tx_queue.is_empty()
+        let decided = self.rx == Flow::Raw && self.tx == Flow::Raw && !self.confirmation_waits;
+        decided && self.rx_queue.is_empty() && self.tx_queue.is_empty()
     }
 
     /// Whether a listener's header is all that is to be sent, and the next frame is still to come.
@@ -97,6 +103,13 @@ impl Negotiation {
         let only_header = self.tx == Flow::Frames && !self.tx_queue.is_empty();
         let nothing_read = self.rx == Flow::Frames && self.rx_queue.is_empty();
         self.role == Role::Listener && only_header && nothing_read && !self.header_waited
+    }
+
+    /// Whether a listener's confirmation is all that is to be sent, and data is to come next.
+    pub(super) fn confirmation_may_wait(&self) -> bool {
+        let only_confirmation = self.tx == Flow::Raw && !self.tx_queue.is_empty();
+        let nothing_read = self.rx == Flow::Raw && self.rx_queue.is_empty();
+        self.role == Role::Listener && only_confirmation && nothing_read && !self.confirmation_asked
     }
 
     #[cfg(test)]

@@ -75,11 +75,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BareStream<S> {
         if negotiation.tx == Flow::Frames {
             return Poll::Ready(Ok(Some(negotiation.take(data))));
         }
+        let mut goes_along = std::mem::take(&mut negotiation.confirmation_waits);
         if negotiation.tx == Flow::Undecided {
             negotiation.tx = Flow::Raw;
+            goes_along = true;
+        }
+        if goes_along && !negotiation.tx_queue.is_empty() {
             let room = WITH_HANDSHAKE.saturating_sub(negotiation.tx_queue.rest().len());
             let part = data.len().min(room);
-            if part > 0 && !negotiation.tx_queue.is_empty() {
+            if part > 0 {
                 negotiation.tx_queue.bytes.extend_from_slice(&data[..part]);
                 // What cannot be sent now is sent before the next data, or by the flush.
                 return match self.poll_send(cx) {
@@ -132,6 +136,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BareStream<S> {
             }
         }
     }
+
+    /// Whether our confirmation may wait for the first data that we send: the remote's has come already, as a lazy
+    /// dialer's does, so it does not wait for us. Asked once, and over as soon as a reader waits for more.
+    fn data_follows(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(negotiation) = self.negotiation.as_mut().filter(|n| n.confirmation_may_wait()) else {
+            return false;
+        };
+        negotiation.confirmation_asked = true;
+        let mut chunk = [0; READ_CHUNK];
+        // A failure is met again by the next read.
+        let Poll::Ready(Ok(count @ 1..)) = Pin::new(&mut self.inner).poll_read(cx, &mut chunk) else {
+            return false;
+        };
+        negotiation.rx_queue.bytes.extend_from_slice(&chunk[..count]);
+        negotiation.confirmation_waits = true;
+        true
+    }
+
+    /// A reader waits for what has not come, so the remote may be waiting too: the confirmation goes out.
+    fn poll_confirm(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.negotiation.as_ref().is_some_and(|negotiation| negotiation.confirmation_waits) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_send(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.confirmed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn confirmed(&mut self) {
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.confirmation_waits = false;
+        }
+        self.retire();
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for BareStream<S> {
@@ -150,7 +189,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for BareStream<S> {
                 return Poll::Ready(Ok(count));
             }
             match negotiation.rx {
-                Flow::Raw => return Pin::new(&mut this.inner).poll_read(cx, buf),
+                Flow::Raw => {
+                    let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+                    if read.is_pending()
+                        && let Poll::Ready(Err(e)) = this.poll_confirm(cx)
+                    {
+                        return Poll::Ready(Err(e));
+                    }
+                    return read;
+                }
                 Flow::Undecided => {
                     negotiation.reader = Some(cx.waker().clone());
                     return Poll::Pending;
@@ -200,17 +247,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for BareStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.answer_follows(cx) {
+        if self.answer_follows(cx) || self.data_follows(cx) {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.confirmed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(negotiation) = &mut self.negotiation {
             // Nothing more will be written, so nothing more will be answered either.
             negotiation.give_up_sending();
+            negotiation.confirmation_waits = false;
             if negotiation.rx == Flow::Undecided {
                 negotiation.set_rx(Flow::Raw);
             }

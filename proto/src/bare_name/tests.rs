@@ -316,7 +316,7 @@ fn it_becomes_transparent() {
 }
 
 /// What belongs together is one write: of a lazy dialer header, proposal and request, of its listener
-/// header and confirmation. Each write is a frame of its own further down.
+/// header, confirmation and answer. Each write is a frame of its own further down.
 #[test]
 fn handshakes_are_written_in_one_piece() {
     run(async {
@@ -333,14 +333,39 @@ fn handshakes_are_written_in_one_piece() {
         let listener = async {
             let io = BareStream::listener(b);
             let (_, mut io) = listener_select_proto(io, ["/bare/hello"]).await.unwrap();
-            assert_eq!(from_listener.lock().unwrap().writes, 1);
             io.read_exact(&mut [0; 4]).await.unwrap();
             io.write_all(b"pong").await.unwrap();
             io.flush().await.unwrap();
-            assert_eq!(from_listener.lock().unwrap().writes, 2);
+            assert_eq!(from_listener.lock().unwrap().writes, 1);
         };
         futures::join!(dialer, listener);
     });
+}
+
+/// A listener that reads on, and has nothing to say yet, confirms: nobody knows what the dialer waits for.
+#[test]
+fn a_confirmation_does_not_wait_for_an_answer_that_is_to_come() {
+    for seed in 1..200 {
+        let (mut a, b) = pipe(seed, true);
+        let dialer = async {
+            a.write_all(&[frame(MULTISTREAM), frame(b"hello"), b"ping".to_vec()].concat()).await.unwrap();
+            assert_eq!(read_frame(&mut a).await.unwrap(), MULTISTREAM);
+            assert_eq!(read_frame(&mut a).await.unwrap(), b"hello");
+            a.write_all(b"more").await.unwrap();
+            let mut answer = [0; 4];
+            a.read_exact(&mut answer).await.unwrap();
+            answer
+        };
+        let listener = async {
+            let io = BareStream::listener(b);
+            let (_, mut io) = listener_select_proto(io, ["/bare/hello"]).await.unwrap();
+            io.read_exact(&mut [0; 8]).await.unwrap();
+            io.write_all(b"pong").await.unwrap();
+            io.flush().await.unwrap();
+        };
+        let (answer, ()) = run(async { futures::join!(dialer, listener) });
+        assert_eq!(&answer, b"pong");
+    }
 }
 
 /// A dialer that waits for our header before it proposes anything gets it.

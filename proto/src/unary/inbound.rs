@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Poll, ready},
 };
@@ -134,9 +134,16 @@ impl Host {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let cells = &self.registry.cells;
+        // Most answers take one turn of whoever serves the handler. As long as nobody reads on, such a one goes out
+        // together with the stream's handshake.
+        let (mut turn, mut has_passed) = (pin!(tokio::task::yield_now()), false);
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = Pin::new(&mut answer).poll(cx) {
                 return Poll::Ready(Ok(outcome));
+            }
+            if !has_passed {
+                ready!(turn.as_mut().poll(cx));
+                has_passed = true;
             }
             // Nothing but the end may come now. Further bytes would fill the stream's buffer, so they
             // end the call as well.
