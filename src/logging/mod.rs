@@ -2,7 +2,7 @@
 //!
 //! Both are written by threads of their own behind bounded queues, so that a slow disk or a terminal
 //! that nobody reads costs log lines, never a late answer to a peer. A disk that is full or read-only costs the lines
-//! that it cannot take ([`files`]); they are counted ([`Logging::figures`]).
+//! that it cannot take ([`files`]); they are counted ([`Log::dropped_lines`]).
 //!
 //! | module | holds |
 //! | --- | --- |

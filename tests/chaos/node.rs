@@ -31,7 +31,7 @@ const LOG_DISK: &str = "1m";
 const RESOLV_CONF: &str = "resolv.conf";
 
 /// The actors that can be made to panic.
-pub(crate) const ACTORS: [&str; 10] = [
+pub(crate) const ACTORS: [&str; 12] = [
     "network",
     "dht",
     "bootstrap",
@@ -42,6 +42,8 @@ pub(crate) const ACTORS: [&str; 10] = [
     "reachability",
     "observer",
     "admin",
+    "config_keeper",
+    "watchdog",
 ];
 
 /// What a scenario varies.

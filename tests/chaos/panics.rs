@@ -13,7 +13,7 @@ use super::{
 };
 use crate::support::{deadline::eventually, report};
 
-/// A supervisor gives up an actor that fails more than 25 times within 120 s: with nine in turn, 14 times.
+/// A supervisor gives up an actor that fails more than 25 times within 120 s: with twelve in turn, ten times.
 const APART: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(20);
 const TTL: f64 = 50.0;

@@ -4,7 +4,7 @@
 //! A key proves who somebody is, and not which of two. So there are two looks. Before we listen, whoever answers under our
 //! identity is another: a stranger asks the initial peers where our peer id is (libp2p's FIND_NODE) and dials what they
 //! tell. Once we listen, each look from outside asks our own network whether it met the stranger that was answered
-//! ([`super::expedition`]).
+//! (`expedition.rs`).
 //!
 //! A look before the start finds what initial peers know before they meet us: go-libp2p keeps the addresses of the latest
 //! connection of a peer only (`p2p/protocol/identify/id.go`, consumeMessage), so afterwards they know but one of the two.

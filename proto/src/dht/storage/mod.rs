@@ -206,7 +206,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Drops what has expired before `now`, in time proportional to what is dropped, and [`EVICTED_AT_ONCE`] at the
+    /// Drops what has expired before `now`, in time proportional to what is dropped, and `EVICTED_AT_ONCE` at the
     /// most: when very many expire together, nobody waits for all of them to go. Whether some are left.
     pub fn evict(&mut self, now: DhtTime) -> bool {
         let mut expired: Vec<(DhtId, Slot)> = Vec::new();
