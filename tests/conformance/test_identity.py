@@ -1,7 +1,7 @@
 """One identity, one node: whoever comes second with the same key is told by the swarm."""
 
 import pytest
-from conftest import addresses, met
+from conftest import addresses, eventually, met
 from hivemind.p2p import P2P, P2PDaemonError, PeerID
 
 
@@ -26,5 +26,14 @@ async def test_nobody_takes_the_identity_of_petald(stage, tmp_path):
     assert petald.peer_id == expected, "a hivemind identity file, as it is"
 
     await met(root, petald)
+    doors = await addresses(root)
+    options = {"tls": True, "use_auto_relay": False, "use_ipfs": False, "use_relay": True}
+
+    async def hidden():
+        taken = await P2P.is_identity_taken(identity, initial_peers=doors, **options)
+        return None if taken else "nobody finds petald by its peer id"
+
+    # p2pd lists who has told it to serve Kademlia, which is a message of its own after the first one.
+    await eventually(20, "a stranger finds petald by its peer id", hidden)
     with pytest.raises(P2PDaemonError, match="already taken"):
-        await stage.node(await addresses(root), identity_path=identity)
+        await stage.node(doors, identity_path=identity)
