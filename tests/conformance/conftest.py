@@ -11,6 +11,7 @@ import inspect
 import itertools
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -86,6 +87,18 @@ def pytest_pyfunc_call(pyfuncitem):
     mark = pyfuncitem.get_closest_marker("limit")
     NODES.run(pyfuncitem.obj(**arguments), mark.args[0] if mark else TEST_LIMIT)
     return True
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.verdict = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """Ends at once: an interpreter with torch and uvloop in it may crash while it ends, after the last verdict."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(getattr(config, "verdict", 1))
 
 
 def pytest_configure(config):

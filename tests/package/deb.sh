@@ -100,7 +100,7 @@ eventually "the machine's first process" find_machine
 booted() { [ "$(inside systemctl is-active bench.target)" = active ]; }
 eventually "systemd runs" booted
 
-inside dpkg -i /debs/petald_0.0.1.deb > "$work/said" 2>&1 || { cat "$work/said" >&2; fail "dpkg -i"; }
+inside apt-get install -y /debs/petald_0.0.1.deb > "$work/said" 2>&1 || { cat "$work/said" >&2; fail "apt install"; }
 grep -q 'edit /etc/petald/petald.toml' "$work/said" || fail "the package does not say what is next: $(cat "$work/said")"
 inside getent passwd petald > /dev/null || fail "no user petald"
 [ "$(inside systemctl is-enabled petald)" = enabled ] || fail "not enabled"
@@ -171,7 +171,7 @@ told "three nodes on one host, each with its own files; one stopped, the others 
 
 identity=$(inside sha1sum /var/lib/petald/identity)
 before=$(pid petald)
-inside dpkg -i /debs/petald_0.0.2.deb > "$work/said" 2>&1 || { cat "$work/said" >&2; fail "upgrade"; }
+inside apt-get install -y /debs/petald_0.0.2.deb > "$work/said" 2>&1 || { cat "$work/said" >&2; fail "upgrade"; }
 upgraded() { [ "$(pid petald)" != "$before" ] && [ "$(pid petald)" != 0 ] && ready petald; }
 eventually "the new version is visible" upgraded
 [ "$(inside sha1sum /var/lib/petald/identity)" = "$identity" ] || fail "the upgrade changed the key"
