@@ -11,6 +11,8 @@ pub mod clock;
 pub mod config_keeper;
 pub mod dht;
 pub mod durable;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod logged;
 pub mod network;

@@ -5,7 +5,7 @@ mod health;
 mod log_level;
 mod node;
 mod refusal;
-mod server_info;
+pub(crate) mod server_info;
 
 use actix_web::{
     HttpResponse, Route,
