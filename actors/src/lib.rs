@@ -15,6 +15,7 @@ pub mod durable;
 pub mod fuzzing;
 #[cfg(test)]
 mod logged;
+pub mod monitor;
 pub mod network;
 pub mod observer;
 pub mod pinger;
