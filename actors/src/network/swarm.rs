@@ -2,10 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use hivemind_proto::{
-    bare_name::BareMuxer,
-    unary::{self, Registry},
-};
+use hivemind_proto::unary::{self, Registry};
 use libp2p::{
     PeerId, StreamProtocol, Swarm, Transport,
     connection_limits::{self, ConnectionLimits},
@@ -63,7 +60,10 @@ pub(super) struct Behaviour {
     pub(super) ping: ping::Behaviour,
 }
 
-fn transport(settings: &Settings) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
+fn transport(
+    settings: &Settings,
+    registry: &Registry,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
     let tcp = || {
         let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
         Dialable::new(tcp, settings.scope())
@@ -75,12 +75,16 @@ fn transport(settings: &Settings) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Net
     let noise = noise::Config::new(&settings.keypair).map_err(|e| NetworkError::Identity(e.to_string()))?;
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(STREAMS);
+    let (unary, registry) = (settings.unary.clone(), registry.clone());
     Ok(base
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(Coalescing(muxer))
         .timeout(settings.limits.dial_deadline)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(BareMuxer::new(muxer))))
+        .map(move |(peer, muxer), _| {
+            let muxer = unary::Muxer::new(muxer, peer, unary.clone(), registry.clone());
+            (peer, StreamMuxerBox::new(muxer))
+        })
         .boxed())
 }
 
@@ -117,6 +121,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         .with_cache_size(REMEMBERED_PEERS)
         // Only what is announced is told.
         .with_hide_listen_addrs(true);
+    let transport = transport(settings, &registry)?;
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connections),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
@@ -135,7 +140,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
     .with_notify_handler_buffer_size(NOTIFY_BUFFER)
     // The request travels with the proposal: one round trip less for each call.
     .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    Ok(Swarm::new(transport(settings)?, behaviour, peer, config))
+    Ok(Swarm::new(transport, behaviour, peer, config))
 }
 
 /// Calls on their way to one connection's task. While it is full the whole swarm waits for that task.
