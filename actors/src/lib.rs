@@ -13,6 +13,7 @@ pub mod dht;
 pub mod durable;
 #[cfg(test)]
 mod logged;
+pub mod monitor;
 pub mod network;
 pub mod observer;
 pub mod pinger;
