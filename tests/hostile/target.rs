@@ -10,8 +10,8 @@ use super::support::petald::{Config, Home, Petald};
 const MAX_BYTES: usize = 64 << 20;
 const CACHE: usize = 16 << 20;
 
-/// What calls of others hold at once, questions and answers: `network.max_call_bytes`.
-const CALLS: usize = 64 << 20;
+/// What calls of others hold at once, questions and answers.
+const CALLS: usize = 128 << 20;
 
 /// What a connection takes with its buffers, and how many there are.
 const CONNECTION: usize = 128 << 10;

@@ -144,8 +144,10 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         // Only what is announced is told.
         .with_hide_listen_addrs(true);
     let transport = transport::build(settings, relay_transport, &registry)?;
+    let counted = registry.clone();
+    let calls = Box::new(move |peer: &PeerId| counted.calls_with(peer));
     let behaviour = Behaviour {
-        limits: limits::Behaviour::new(limits, Box::new(|_| 0)),
+        limits: limits::Behaviour::new(limits, calls),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
         identify: identify::Behaviour::new(identify),
         kad: kad(peer, settings.reach.kad.clone(), limits),

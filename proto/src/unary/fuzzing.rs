@@ -48,10 +48,10 @@ pub fn unary_message(body: &[u8]) {
 /// A message is read off a stream whole or not at all, and within the budget, however its bytes are split. What was
 /// read goes on to [`unary_message`].
 pub fn unary_stream(bytes: &[u8]) {
-    let budget = Budget::of(LIMIT);
+    let (budget, share) = (Budget::of(LIMIT), Budget::of(LIMIT));
     let mut bodies = [usize::MAX, 1].map(|chunk| {
         let mut remote = Remote { sent: bytes, chunk };
-        let mut reader = FrameReader::new(LIMIT, Some(budget.reserve()));
+        let mut reader = FrameReader::new(LIMIT, Some(budget.reserve(&share)));
         finish(poll_fn(|cx| reader.poll_read(&mut remote, cx))).ok()
     });
     // Bytes after a message are seen only if they come with it.
@@ -62,5 +62,5 @@ pub fn unary_stream(bytes: &[u8]) {
         assert!(body.len() <= LIMIT && body.len() < bytes.len());
         unary_message(&body);
     }
-    assert!(budget.reserve().grow_to(LIMIT), "a reader kept a part of the budget");
+    assert!(budget.reserve(&share).grow_to(LIMIT), "a reader kept a part of the budget");
 }

@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn neighbours_share_a_range() {
-        assert_eq!(of("/ip4/203.0.113.7/tcp/1"), of("/ip4/203.0.113.250/udp/9/quic-v1"));
-        assert_eq!(of("/ip4/203.0.113.7/tcp/1"), of("/ip6/::ffff:203.0.113.8/tcp/1"));
-        assert_ne!(of("/ip4/203.0.113.7/tcp/1"), of("/ip4/203.0.114.7/tcp/1"));
+        assert_eq!(of("/ip4/9.9.9.7/tcp/1"), of("/ip4/9.9.9.250/udp/9/quic-v1"));
+        assert_eq!(of("/ip4/9.9.9.7/tcp/1"), of("/ip6/::ffff:9.9.9.8/tcp/1"));
+        assert_ne!(of("/ip4/9.9.9.7/tcp/1"), of("/ip4/9.9.10.7/tcp/1"));
         assert_eq!(of("/ip6/2600:1:2:3::1/tcp/1"), of("/ip6/2600:1:2:ffff::9/tcp/1"));
         assert_ne!(of("/ip6/2600:1:2:3::1/tcp/1"), of("/ip6/2600:1:3:3::1/tcp/1"));
     }
@@ -64,6 +64,6 @@ mod tests {
             assert!(!of(one).is_public);
         }
         let relay = "12D3KooWCLmQZ4BKSQne7hYU6Md9KjcgWATeD8shnzsR79TZifGW";
-        assert_eq!(of(&format!("/ip4/203.0.113.7/tcp/1/p2p/{relay}/p2p-circuit")), None);
+        assert_eq!(of(&format!("/ip4/9.9.9.7/tcp/1/p2p/{relay}/p2p-circuit")), None);
     }
 }
