@@ -1,8 +1,8 @@
 //! Hostile peers: what they may cost those who are honest, and petald itself.
 //!
 //! `cargo test` runs a short form. `cargo test --release --test hostile -- --seconds 60` prints the table; a name runs
-//! the loads that contain it, and `peers --peers 2000` what so many honest ones take. Each load runs in a process of its own, at a lower priority, as it would on another
-//! machine, while honest peers poll.
+//! the loads that contain it, and `peers --peers 2000` what so many honest ones take. Each load runs in a process of
+//! its own, at a lower priority, as it would on another machine, while honest peers poll.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

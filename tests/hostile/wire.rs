@@ -77,15 +77,15 @@ impl Wire {
             let mut waiting: Option<oneshot::Sender<yamux::Stream>> = None;
             poll_fn(|cx| {
                 loop {
-                    // Streams of the other end are dropped, and so reset.
                     while let Poll::Ready(event) = Pin::new(&mut muxer).poll(cx) {
                         if event.is_err() {
                             return Poll::Ready(());
                         }
                     }
                     while let Poll::Ready(stream) = Pin::new(&mut muxer).poll_inbound(cx) {
-                        if stream.is_err() {
-                            return Poll::Ready(());
+                        match stream {
+                            Ok(stream) => drop(tokio::spawn(timeout(LIMIT, refuse(stream)))),
+                            Err(_) => return Poll::Ready(()),
                         }
                     }
                     if waiting.is_none() {
@@ -141,6 +141,15 @@ impl Wire {
         let mut stream = self.say(handler, &call(handler, peer, id, data)).await?;
         timeout(LIMIT, answer(&mut stream, handler)).await?
     }
+}
+
+/// Serves nothing: not even a ping, which a connection survives only if it is refused in due form.
+async fn refuse(mut stream: yamux::Stream) -> std::io::Result<()> {
+    stream.write_all(b"\x13/multistream/1.0.0\n\x03na\n").await?;
+    stream.close().await?;
+    let mut rest = [0; 256];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
 }
 
 /// Everything that a dialer says before its data.
