@@ -84,7 +84,7 @@ impl Wire {
                     }
                     while let Poll::Ready(stream) = Pin::new(&mut muxer).poll_inbound(cx) {
                         match stream {
-                            Ok(stream) => drop(tokio::spawn(timeout(LIMIT, refuse(stream)))),
+                            Ok(stream) => drop(tokio::spawn(serve(stream))),
                             Err(_) => return Poll::Ready(()),
                         }
                     }
@@ -143,19 +143,35 @@ impl Wire {
     }
 }
 
-/// Serves nothing: not even a ping, which a connection survives only if it is refused in due form.
-async fn refuse(mut stream: yamux::Stream) -> std::io::Result<()> {
-    stream.write_all(b"\x13/multistream/1.0.0\n\x03na\n").await?;
-    stream.close().await?;
-    let mut rest = [0; 256];
-    while stream.read(&mut rest).await? > 0 {}
-    Ok(())
+/// Serves libp2p's ping, without which a connection counts as dead, and nothing else.
+async fn serve(mut stream: yamux::Stream) -> std::io::Result<()> {
+    const PING: &[u8] = b"/ipfs/ping/1.0.0\n";
+    let mut opening = [0; HEADER.len() + 1];
+    stream.read_exact(&mut opening).await?;
+    let mut name = vec![0; opening[HEADER.len()].into()];
+    stream.read_exact(&mut name).await?;
+    stream.write_all(HEADER).await?;
+    if name != PING {
+        stream.write_all(b"\x03na\n").await?;
+        return stream.close().await;
+    }
+    stream.write_all(&[&[PING.len() as u8], PING].concat()).await?;
+    stream.flush().await?;
+    let mut content = [0; 32];
+    loop {
+        stream.read_exact(&mut content).await?;
+        stream.write_all(&content).await?;
+        stream.flush().await?;
+    }
 }
+
+/// What begins every stream.
+const HEADER: &[u8] = b"\x13/multistream/1.0.0\n";
 
 /// Everything that a dialer says before its data.
 pub(crate) fn proposal(handler: &str) -> Vec<u8> {
     let name = [handler.as_bytes(), b"\n"].concat();
-    let mut opening = b"\x13/multistream/1.0.0\n".to_vec();
+    let mut opening = HEADER.to_vec();
     prost::encoding::encode_varint(name.len() as u64, &mut opening);
     [opening, name].concat()
 }
