@@ -42,7 +42,7 @@ async fn p2pd_finds_petald_and_who_is_connected_to_it() {
         let providers = asker.find_providers(provider_cid(&prefix)).await?;
         providers.into_iter().find(|(provider, _)| *provider == peer).ok_or("not among them".to_owned())
     });
-    assert_eq!(found.await.0.1, [address.clone()]);
+    assert_eq!(found.await.0.1, std::slice::from_ref(&address));
 
     // A client of Kademlia is in nobody's table: petald tells of it because it is connected.
     client.connect(peer, std::slice::from_ref(&address)).await.unwrap();
