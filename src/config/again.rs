@@ -34,6 +34,7 @@ const RESTART: &[&str] = &[
     "network.max_pending_connections",
     "dht",
     "model",
+    "monitor",
     "admin",
     "log.dir",
     "log.format",

@@ -17,6 +17,7 @@ mod dht;
 mod entry;
 mod layers;
 mod log;
+mod monitor;
 mod network;
 mod node;
 mod observer;
@@ -36,6 +37,7 @@ pub(crate) use again::Again;
 pub(crate) use announce::Announce;
 pub(crate) use dht::Dht;
 pub(crate) use log::{Format, Log, Rotation};
+pub(crate) use monitor::Monitor;
 pub(crate) use network::{Network, Swarm};
 pub(crate) use node::Node;
 pub(crate) use observer::Observer;
@@ -71,6 +73,7 @@ pub(crate) struct Config {
     pub(crate) backend: Option<petald_actors::backend::Settings>,
     pub(crate) announce: Announce,
     pub(crate) observer: Observer,
+    pub(crate) monitor: Monitor,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
     pub(crate) supervisor: Supervisor,
@@ -185,6 +188,7 @@ fn read(
     let backend = backend::read(root.section("backend"), reading.given("backend"));
     let announce = Announce::read(root.section("announce"));
     let observer = Observer::read(root.section("observer"));
+    let monitor = Monitor::read(root.section("monitor"));
     let admin = Admin::read(root.section("admin"));
     let log = Log::read(root.section("log"));
     let supervisor = Supervisor::read(root.section("supervisor"));
@@ -229,6 +233,7 @@ fn read(
         backend: backend?,
         announce: announce?,
         observer: observer?,
+        monitor: monitor?,
         admin: admin?,
         log: log?,
         supervisor: supervisor?,

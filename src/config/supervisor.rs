@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 13] = [
+const ACTORS: [&str; 14] = [
     "network",
     "dht",
     "bootstrap",
@@ -21,6 +21,7 @@ const ACTORS: [&str; 13] = [
     "pinger",
     "reachability",
     "observer",
+    "monitor",
     "admin",
     "config_keeper",
     "watchdog",

@@ -6,6 +6,7 @@ mod log_level;
 mod node;
 mod refusal;
 mod server_info;
+mod swarm;
 
 use actix_web::{
     HttpResponse, Route,
@@ -14,6 +15,7 @@ use actix_web::{
 };
 
 use self::refusal::Refusal;
+pub(super) use self::swarm::Rendered;
 use super::Settings;
 
 /// Describes all of them, and their answers.
@@ -29,6 +31,9 @@ pub(super) fn table() -> Vec<(&'static str, Method, Route)> {
         ("/readyz", Method::GET, web::get().to(health::readyz)),
         ("/metrics", Method::GET, web::get().to(health::metrics)),
         ("/openapi.json", Method::GET, web::get().to(openapi)),
+        ("/api/prometheus", Method::GET, web::get().to(swarm::metrics)),
+        ("/api/v1/state", Method::GET, web::get().to(swarm::state)),
+        ("/api/v1/is_reachable/{peer_id}", Method::GET, web::get().to(swarm::is_reachable)),
         ("/api/v1/node", Method::GET, web::get().to(node::node)),
         ("/api/v1/server-info", Method::GET, web::get().to(server_info::show)),
         ("/api/v1/server-info", Method::PATCH, web::patch().to(server_info::change)),

@@ -103,6 +103,7 @@ async fn start_with(
         started: DhtTime::from_unix(1e9).unwrap(),
         log: Some(log.clone()),
         doors: doors.clone(),
+        swarm: Some(watch::channel(Some(Arc::new(crate::monitor::tests::small()))).1),
         crash_endpoint,
         name: Live::new(Some("a node".into())),
         version: "1.2.3".into(),
