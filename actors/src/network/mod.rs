@@ -23,6 +23,7 @@ mod limits;
 mod listening;
 mod messages;
 mod passage;
+mod peer_routing;
 mod peers;
 mod reach;
 mod swarm;
