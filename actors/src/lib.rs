@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config_keeper;
 pub mod dht;
 pub mod durable;
+pub mod history;
 #[cfg(test)]
 mod logged;
 pub mod monitor;
