@@ -4,6 +4,7 @@
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
 pub mod admin;
+pub mod alerts;
 pub mod announcer;
 pub mod backend;
 pub mod bootstrap;
