@@ -175,6 +175,7 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
         announce: config.announce.clone(),
         private_addresses: config.private_addresses,
         agent_version: concat!("petald/", env!("CARGO_PKG_VERSION")).into(),
+        reach: network::ReachSettings::default(),
         limits: network::Limits {
             established: config.max_connections.get(),
             established_incoming: config.max_incoming_connections.get(),

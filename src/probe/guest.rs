@@ -11,7 +11,7 @@ use hivemind_proto::dht::PING_HANDLER;
 use hivemind_proto::unary;
 use libp2p::PeerId;
 use libp2p::identity::Keypair;
-use petald_actors::network::{Handle, Limits, NetworkError, Settings, Visitor};
+use petald_actors::network::{Handle, Limits, NetworkError, ReachSettings, Settings, Visitor};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -46,6 +46,7 @@ impl Guest {
             announce: Vec::new(),
             private_addresses,
             agent_version: concat!("petald/", env!("CARGO_PKG_VERSION")).into(),
+            reach: ReachSettings::visitor(),
             limits: Limits { established_incoming: 0, ..Limits::default() },
             unary: unary::Settings::default(),
             pool: tokio::runtime::Handle::current(),

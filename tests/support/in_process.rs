@@ -6,7 +6,7 @@ use actix::{Actor, System};
 use hivemind_proto::{bare_name::HandlerName, unary};
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use petald_actors::{
-    network::{Handle, Limits, Network, Settings},
+    network::{Handle, Limits, Network, ReachSettings, Settings},
     supervisor::Birth,
 };
 use tokio::sync::oneshot;
@@ -41,6 +41,7 @@ impl Node {
             announce: Vec::new(),
             private_addresses: true,
             agent_version: "petald/test".into(),
+            reach: ReachSettings::default(),
             limits: Limits::default(),
             unary: unary::Settings::default(),
             pool: tokio::runtime::Handle::current(),

@@ -15,7 +15,7 @@ use libp2p::{
 /// Which addresses count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Only those that reach from anywhere: no private, loopback, link-local or CGNAT addresses.
+    /// Only those that reach from anywhere: no private, loopback, link-local, CGNAT or documentation addresses.
     Public,
     /// All: for swarms within a machine or a private network.
     Private,
@@ -44,25 +44,38 @@ pub fn is_public(address: &Multiaddr) -> bool {
     Scope::Public.allows(address)
 }
 
+/// What is not one node's address in the public Internet: the special-purpose registries of IANA (RFC 6890).
 fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
+    let [a, b, c, _] = ip.octets();
     // 100.64.0.0/10 is what carriers give their customers behind NAT (RFC 6598).
     let carrier = a == 100 && (64..128).contains(&b);
     let this_network = a == 0;
+    let of_protocols = [a, b, c] == [192, 0, 0];
+    let benchmarks = a == 198 && (b & 0xfe) == 18;
+    let reserved = a >= 240;
     !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_broadcast())
-        && !(ip.is_multicast() || carrier || this_network)
+        && !(ip.is_multicast() || ip.is_documentation() || carrier || this_network)
+        && !(of_protocols || benchmarks || reserved)
 }
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     if let Some(ip) = ip.to_ipv4_mapped() {
         return is_public_v4(ip);
     }
+    let [a, b, ..] = ip.segments();
+    let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
+    let site_local = (a & 0xffc0) == 0xfec0;
+    let discarded = a == 0x100;
     !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast())
+        && !(documentation || site_local || discarded)
 }
 
-/// A transport that dials only what its scope allows, whoever told of the address, and always from a
-/// new port: from the port that we listen on, two nodes with the same port number could connect to
-/// themselves. Below DNS, so that it sees the addresses to which names resolve.
+/// A transport that dials only what its scope allows, whoever told of the address. Below DNS, so that it sees the
+/// addresses to which names resolve.
+///
+/// In public it dials from the port that we listen on, where that can be done: a NAT then has a door there, which is
+/// the one that others see, and through which holes are punched. Within a machine or a private network there is no NAT to
+/// please, and two nodes with the same port number could connect to themselves: there every port is a new one.
 pub(super) struct Dialable<T> {
     transport: T,
     scope: Scope,
@@ -92,7 +105,11 @@ impl<T: Transport + Unpin> Transport for Dialable<T> {
         if !self.scope.allows(&address) {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        self.transport.dial(address, DialOpts { port_use: PortUse::New, ..options })
+        let port_use = match self.scope {
+            Scope::Public => options.port_use,
+            Scope::Private => PortUse::New,
+        };
+        self.transport.dial(address, DialOpts { port_use, ..options })
     }
 
     fn poll(

@@ -26,7 +26,8 @@ use super::{
     listening::{port, wait_until_free, with_port},
     messages::{Command, NetworkEvent, NetworkStatus},
     peers::Peers,
-    swarm::{Behaviour, BehaviourEvent, KAD, build},
+    reach::Edge,
+    swarm::{Behaviour, BehaviourEvent, build},
 };
 
 /// How often the driver looks after what no event tells it: callers that have gone, its own status.
@@ -59,6 +60,7 @@ pub(super) struct Driver {
     handle: Handle,
     dialer: Dialer,
     peers: Peers,
+    edge: Edge,
     /// Listeners without an address yet, and their place in the settings.
     unbound: HashMap<ListenerId, usize>,
     kad_peers: usize,
@@ -80,15 +82,11 @@ impl Driver {
             lookups: limits.lookups,
         });
         let (peers, unbound) = (Peers::default(), HashMap::new());
-        let mut driver = Self { swarm, settings, handle, dialer, peers, unbound, kad_peers: 0, pulse };
+        let edge = Edge::new(&settings, rand::random());
+        let mut driver = Self { swarm, settings, handle, dialer, peers, edge, unbound, kad_peers: 0, pulse };
+        driver.edge.settle(&mut driver.swarm);
+        driver.handle.reached(driver.edge.reach().clone());
         driver.listen().await?;
-        for address in driver.settings.announce.clone() {
-            if driver.settings.scope().allows(&address) {
-                driver.swarm.add_external_address(address);
-            } else {
-                tracing::warn!(%address, "not announced: it is a private address");
-            }
-        }
         Ok(driver)
     }
 
@@ -192,7 +190,17 @@ impl Driver {
     }
 
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) -> Result<(), NetworkError> {
+        let of_relay = match &event {
+            SwarmEvent::NewListenAddr { listener_id, .. }
+            | SwarmEvent::ExpiredListenAddr { listener_id, .. }
+            | SwarmEvent::ListenerClosed { listener_id, .. } => self.edge.is_relay(listener_id),
+            _ => false,
+        };
+        if self.edge.on_event(&mut self.swarm, &event) {
+            self.handle.reached(self.edge.reach().clone());
+        }
         match event {
+            _ if of_relay => {}
             SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
                 let dialled = match endpoint {
                     ConnectedPoint::Dialer { address, .. } => Some(address),
@@ -213,9 +221,6 @@ impl Driver {
             }
             SwarmEvent::NewListenAddr { listener_id, address } => self.on_listening(listener_id, address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
-                if self.settings.announce.is_empty() {
-                    self.swarm.remove_external_address(&address);
-                }
                 self.handle.publish(NetworkEvent::ListenAddrGone(address));
             }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
@@ -283,14 +288,11 @@ impl Driver {
             self.pulse.send_modify(|pulse| pulse.bound = bound);
         }
         tracing::info!(%address, "listening");
-        if self.settings.announce.is_empty() && self.settings.scope().allows(&address) {
-            self.swarm.add_external_address(address.clone());
-        }
         self.handle.publish(NetworkEvent::ListenAddr(address));
     }
 
     fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
-        let kad = info.protocols.contains(&KAD);
+        let kad = info.protocols.contains(&self.settings.reach.kad);
         let scope = self.settings.scope();
         let allowed = info.listen_addrs.iter().filter(|address| scope.allows(address));
         let allowed: Vec<Multiaddr> = allowed.take(ADDRESSES_A_PEER).cloned().collect();
@@ -318,6 +320,9 @@ impl Driver {
             self.finish(Some(id));
         }
         self.count_kad_peers();
+        if self.edge.on_tick(&mut self.swarm) {
+            self.handle.reached(self.edge.reach().clone());
+        }
         let status = self.status();
         self.pulse.send_modify(|pulse| {
             pulse.status = status;
@@ -344,6 +349,7 @@ impl Driver {
             peer_id: self.swarm.local_peer_id().to_string(),
             listening: text(&mut self.swarm.listeners()),
             announced: text(&mut self.swarm.external_addresses()),
+            reach: self.edge.status(),
             connected_peers: self.peers.len(),
             connections: connections.num_established(),
             connections_inbound: connections.num_established_incoming(),

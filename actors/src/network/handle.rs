@@ -13,11 +13,12 @@ use hivemind_proto::{
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::{
-    sync::broadcast,
+    sync::{broadcast, watch},
     time::{Instant, timeout},
 };
 
 use super::messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses};
+use super::reach::Reach;
 
 /// Events that a slow listener may be behind. A burst of connections is tens of events.
 const EVENT_QUEUE: usize = 256;
@@ -37,6 +38,8 @@ struct Shared {
     /// The ports that were bound for listen addresses with port 0, in the order of the settings: a
     /// restarted network takes them again, since others know them.
     ports: Mutex<Vec<Option<u16>>>,
+    /// `None` until a driver has said something.
+    reach: watch::Sender<Option<Arc<Reach>>>,
 }
 
 /// Calls peers, serves handlers and hears of events. Clones share one network, and stay valid when it
@@ -59,7 +62,8 @@ impl Handle {
         let origin = Instant::now();
         let stopwatch: Stopwatch = Arc::new(move || origin.elapsed());
         let registry = Registry::timed(&stopwatch);
-        let shared = Shared { local, commands, registry, events, ports };
+        let reach = watch::Sender::new(None);
+        let shared = Shared { local, commands, registry, events, ports, reach };
         (Self(Arc::new(shared)), other_end)
     }
 
@@ -146,6 +150,16 @@ impl Handle {
     pub fn publish(&self, event: NetworkEvent) {
         // Nobody listens: nobody is told.
         let _ = self.0.events.send(event);
+    }
+
+    /// How others reach us, now and whenever it changes; `None` as long as nobody has found out anything.
+    pub fn reach(&self) -> watch::Receiver<Option<Arc<Reach>>> {
+        self.0.reach.subscribe()
+    }
+
+    /// Tells how others reach us: what a driver does, or a simulated network.
+    pub fn reached(&self, reach: Reach) {
+        self.0.reach.send_replace(Some(Arc::new(reach)));
     }
 
     /// The port that was bound last for the listen address at `index`.

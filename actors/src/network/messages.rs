@@ -10,6 +10,8 @@ use hivemind_proto::unary::{Counters, Latency, OutboundCall};
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::reach::ReachStatus;
+
 /// What the network is asked to do. Dropping the receiver of a reply cancels the request.
 #[derive(Debug)]
 pub enum Command {
@@ -94,6 +96,8 @@ pub struct NetworkStatus {
     pub listening: Vec<String>,
     /// What we tell others about where we are.
     pub announced: Vec<String>,
+    /// How others reach us, as far as anybody has tried.
+    pub reach: ReachStatus,
     /// How many peers are connected.
     pub connected_peers: usize,
     /// How many connections there are to them.

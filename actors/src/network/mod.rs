@@ -23,10 +23,13 @@ mod listening;
 mod messages;
 mod passage;
 mod peers;
+mod reach;
 mod swarm;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transport;
 mod visitor;
+mod withheld;
 
 use std::{pin::Pin, time::Duration};
 
@@ -42,6 +45,7 @@ pub use addresses::is_public;
 pub use handle::{Commands, Handle};
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
 pub use passage::{Departures, Passage};
+pub use reach::{Reach, ReachStatus, RelayService, Settings as ReachSettings, Verdict};
 pub use visitor::Visitor;
 
 /// A driver that has not shown itself for this long hangs. It shows itself every second.
@@ -54,12 +58,14 @@ pub struct Settings {
     pub keypair: Keypair,
     /// Where we listen. A port may be 0.
     pub listen: Vec<Multiaddr>,
-    /// What we tell others about where we are. When empty: where we listen, as far as it is of use.
+    /// What we tell others about where we are. When empty: what is found out about it.
     pub announce: Vec<Multiaddr>,
     /// Whether private, loopback, link-local and CGNAT addresses are announced, handed on and dialled.
     pub private_addresses: bool,
     /// The program's name and version, as identify tells it.
     pub agent_version: String,
+    /// How others reach us, and each other through us.
+    pub reach: ReachSettings,
     /// Bounds of the connections.
     pub limits: Limits,
     /// Bounds of the calls.

@@ -5,7 +5,7 @@ use std::{any::Any, fmt, rc::Rc};
 use futures::future::{FutureExt, LocalBoxFuture};
 use libp2p::identity::Keypair;
 
-use super::{Handle, Limits, NetworkError, Settings, Visitor};
+use super::{Handle, Limits, NetworkError, ReachSettings, Settings, Visitor};
 
 /// Connections of one stranger: the search calls a peer of each at most, eight at once.
 const CONNECTIONS: u32 = 600;
@@ -45,6 +45,7 @@ impl Departures {
                 keypair: Keypair::generate_ed25519(),
                 listen: Vec::new(),
                 announce: Vec::new(),
+                reach: ReachSettings { kad: settings.reach.kad.clone(), ..ReachSettings::visitor() },
                 limits,
                 ..settings.clone()
             };

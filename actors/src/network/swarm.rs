@@ -2,36 +2,25 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use hivemind_proto::{
-    bare_name::BareMuxer,
-    unary::{self, Registry},
-};
+use hivemind_proto::unary::{self, Registry};
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, Transport,
+    PeerId, StreamProtocol, Swarm, autonat,
     connection_limits::{self, ConnectionLimits},
-    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
-    dns, identify,
+    core::upgrade::Version,
+    dcutr, identify,
     kad::{self, store::MemoryStore},
-    noise, ping,
-    swarm::{self, NetworkBehaviour},
-    tcp, yamux,
+    ping, relay,
+    swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
+    upnp,
 };
 
-use super::{
-    Limits, NetworkError, Settings,
-    addresses::{Dialable, Scope},
-    coalescing::Coalescing,
-};
+use super::{Limits, NetworkError, RelayService, Settings, addresses::Scope, transport, withheld::Withheld};
 
 /// The name under which IPFS and hivemind peers route to each other.
 pub(super) const KAD: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
 
 /// What identify calls this family of protocols; go-libp2p has the same.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
-
-/// Streams of one connection. The default of 512 closes a connection on which a p2pd makes more calls
-/// at once, and more than 4096 do not fit into yamux's fixed window of 1 GiB for a connection.
-const STREAMS: usize = 4096;
 
 /// Streams of one connection whose handshake is under way. More wait, and over 256 waiting are reset:
 /// the default of 128 loses calls of a burst.
@@ -61,51 +50,93 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) kad: kad::Behaviour<MemoryStore>,
     pub(super) ping: ping::Behaviour,
+    pub(super) autonat: Toggle<Withheld<autonat::v1::Behaviour>>,
+    pub(super) upnp: Toggle<Withheld<upnp::tokio::Behaviour>>,
+    pub(super) relay_client: Withheld<relay::client::Behaviour>,
+    pub(super) relay: Toggle<relay::Behaviour>,
+    pub(super) dcutr: Toggle<dcutr::Behaviour>,
 }
 
-fn transport(settings: &Settings) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
-    let tcp = || {
-        let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-        Dialable::new(tcp, settings.scope())
+/// How soon after the start others are asked to dial us: by then the first peers are connected.
+const FIRST_PROBE: Duration = Duration::from_secs(2);
+
+/// Between two requests while it is not known whether they can. Each goes to another peer; one that finds a closed door
+/// may take 15 s to answer (go-libp2p `autonat/options.go`, dialTimeout), so that some are under way at once.
+const PROBE_AGAIN: Duration = Duration::from_secs(4);
+
+/// Between two requests once it is known.
+const PROBE_REFRESH: Duration = Duration::from_secs(300);
+
+/// Between two requests to one peer. go-libp2p answers one peer three times a minute.
+const PROBE_SAME_PEER: Duration = Duration::from_secs(45);
+
+/// How long a peer may take to dial us.
+const PROBE_DEADLINE: Duration = Duration::from_secs(25);
+
+/// Answers that agree before they are asked for less often.
+const PROBES_THAT_AGREE: usize = 2;
+
+/// A time that does not come.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+fn autonat(peer: PeerId, scope: Scope) -> autonat::v1::Behaviour {
+    let asks = scope == Scope::Public;
+    let config = autonat::v1::Config {
+        timeout: PROBE_DEADLINE,
+        // In a private network every address is where it seems to be.
+        boot_delay: if asks { FIRST_PROBE } else { NEVER },
+        retry_interval: PROBE_AGAIN,
+        refresh_interval: PROBE_REFRESH,
+        throttle_server_period: PROBE_SAME_PEER,
+        use_connected: asks,
+        confidence_max: PROBES_THAT_AGREE,
+        only_global_ips: asks,
+        ..autonat::v1::Config::default()
     };
-    let base = dns::tokio::Transport::system(tcp()).map(Transport::boxed).unwrap_or_else(|error| {
-        tracing::warn!(%error, "no DNS: only peers with an IP address can be dialled");
-        tcp().boxed()
-    });
-    let noise = noise::Config::new(&settings.keypair).map_err(|e| NetworkError::Identity(e.to_string()))?;
-    let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(STREAMS);
-    Ok(base
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise)
-        .multiplex(Coalescing(muxer))
-        .timeout(settings.limits.dial_deadline)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(BareMuxer::new(muxer))))
-        .boxed())
+    autonat::v1::Behaviour::new(peer, config)
 }
 
-fn kad(peer: PeerId, limits: &Limits) -> kad::Behaviour<MemoryStore> {
+fn relay(peer: PeerId, service: &RelayService) -> relay::Behaviour {
+    let config = relay::Config {
+        max_reservations: service.reservations,
+        max_reservations_per_peer: 1,
+        max_circuits: service.circuits,
+        max_circuits_per_peer: service.circuits_per_peer,
+        max_circuit_duration: service.circuit_duration,
+        max_circuit_bytes: service.circuit_bytes,
+        ..relay::Config::default()
+    };
+    let mut relay = relay::Behaviour::new(peer, config);
+    // Whoever switched it on wants it, whatever is known of our own addresses.
+    relay.set_status(Some(relay::Status::Enable));
+    relay
+}
+
+fn kad(peer: PeerId, name: StreamProtocol, limits: &Limits) -> kad::Behaviour<MemoryStore> {
     let store = kad::store::MemoryStoreConfig {
         max_records: STORED_VALUES,
         max_value_bytes: STORED_VALUE,
         max_provided_keys: PROVIDED_KEYS,
         ..kad::store::MemoryStoreConfig::default()
     };
-    let mut config = kad::Config::new(KAD);
+    let mut config = kad::Config::new(name);
     config
         // Peers enter the table when identify has shown that they serve it, with addresses in scope.
         .set_kbucket_inserts(kad::BucketInserts::Manual)
         .set_query_timeout(limits.lookup_deadline)
         .set_replication_interval(None)
         .set_publication_interval(None);
-    // Server or client follows from whether there is an address to announce. It looks for its
-    // neighbourhood by itself, half a second after the first peer has entered, and every 5 minutes.
-    kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config)
+    // It looks for its neighbourhood by itself, half a second after the first peer has entered, and every 5 minutes.
+    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config);
+    // A server from when there is an address at which it can be dialled: `reach` says when.
+    kad.set_mode(Some(kad::Mode::Client));
+    kad
 }
 
 pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Behaviour>, NetworkError> {
     let peer = settings.keypair.public().to_peer_id();
-    let limits = &settings.limits;
+    let (limits, reach) = (&settings.limits, &settings.reach);
+    let (relay_transport, relay_client) = relay::client::new(peer);
     let connections = ConnectionLimits::default()
         .with_max_pending_incoming(Some(limits.pending))
         .with_max_pending_outgoing(Some(limits.pending))
@@ -121,10 +152,15 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         limits: connection_limits::Behaviour::new(connections),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
         identify: identify::Behaviour::new(identify),
-        kad: kad(peer, limits),
+        kad: kad(peer, settings.reach.kad.clone(), limits),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(limits.ping_interval).with_timeout(limits.ping_deadline),
         ),
+        autonat: reach.autonat.then(|| Withheld(autonat(peer, settings.scope()))).into(),
+        upnp: reach.upnp.then(|| Withheld(upnp::tokio::Behaviour::default())).into(),
+        relay_client: Withheld(relay_client),
+        relay: reach.relay_service.as_ref().map(|service| relay(peer, service)).into(),
+        dcutr: reach.hole_punching.then(|| dcutr::Behaviour::new(peer)).into(),
     };
     let pool = settings.pool.clone();
     let config = swarm::Config::with_executor(move |task| {
@@ -135,7 +171,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
     .with_notify_handler_buffer_size(NOTIFY_BUFFER)
     // The request travels with the proposal: one round trip less for each call.
     .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    Ok(Swarm::new(transport(settings)?, behaviour, peer, config))
+    Ok(Swarm::new(transport::build(settings, relay_transport)?, behaviour, peer, config))
 }
 
 /// Calls on their way to one connection's task. While it is full the whole swarm waits for that task.

@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use super::super::{
-    Commands, Handle, Limits, NetworkError, NetworkStatus, Settings,
+    Commands, Handle, Limits, NetworkError, NetworkStatus, ReachSettings, Settings,
     driver::{Driver, Pulse},
 };
 
@@ -28,6 +28,7 @@ pub(crate) fn settings() -> Settings {
         announce: Vec::new(),
         private_addresses: true,
         agent_version: "petald/test".to_owned(),
+        reach: ReachSettings::default(),
         limits: Limits::default(),
         unary: unary::Settings::default(),
         pool: tokio::runtime::Handle::current(),

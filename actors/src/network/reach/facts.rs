@@ -1,0 +1,118 @@
+//! What the connections tell about our addresses.
+//!
+//! identify tells each side where it sees the other: of a connection that we opened, the source of our packets; of one
+//! that the other opened, the address that it dialled (`libp2p identify spec`, observedAddr).
+
+use std::collections::{BTreeSet, HashMap};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{ConnectedPoint, Endpoint},
+    multiaddr::Protocol,
+    swarm::ConnectionId,
+};
+
+use super::standing::{Fact, Family, family, ip};
+
+/// How a connection came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// We dialled this.
+    Out(Multiaddr),
+    /// The peer dialled us.
+    In,
+    /// Through a relay.
+    Relayed,
+}
+
+/// The connections, as far as they tell something. As many as there are connections.
+#[derive(Debug, Default)]
+pub(super) struct Ways(HashMap<ConnectionId, (PeerId, Way)>);
+
+impl Ways {
+    pub(super) fn opened(&mut self, id: ConnectionId, peer: PeerId, endpoint: &ConnectedPoint) {
+        let way = match endpoint {
+            endpoint if endpoint.is_relayed() => Way::Relayed,
+            // A hole that both sides punched: neither of them was reached by a stranger.
+            ConnectedPoint::Dialer { role_override: Endpoint::Listener, .. } => return,
+            ConnectedPoint::Dialer { address, .. } => Way::Out(address.clone()),
+            ConnectedPoint::Listener { .. } => Way::In,
+        };
+        self.0.insert(id, (peer, way));
+    }
+
+    pub(super) fn closed(&mut self, id: &ConnectionId) {
+        self.0.remove(id);
+    }
+
+    /// What it means that `peer` sees us at `observed`, where we listen at `listening`. `own_port`: our dials leave from a
+    /// port on which we listen, as far as it can be done.
+    pub(super) fn seen(
+        &self,
+        id: &ConnectionId,
+        observed: &Multiaddr,
+        listening: &[Multiaddr],
+        own_port: bool,
+    ) -> Option<Fact> {
+        let (by, way) = self.0.get(id)?;
+        let observed = without_peer(observed.clone());
+        match way {
+            Way::Relayed => None,
+            Way::In => Some(Fact::Dialled { by: *by, at: observed }),
+            Way::Out(_) => {
+                let mut at: BTreeSet<Multiaddr> =
+                    listening.iter().filter_map(|own| translated(own, &observed)).collect();
+                // The NAT may have put another port in the place of ours: whoever sees it can use it.
+                if own_port && !at.is_empty() {
+                    at.insert(observed);
+                }
+                Some(Fact::Seen { by: *by, at: at.into_iter().collect() })
+            }
+        }
+    }
+
+    /// The family of addresses over which `peer` is connected.
+    pub(super) fn family_of(&self, peer: &PeerId) -> Family {
+        let dialled = self.0.values().find_map(|(connected, way)| match way {
+            Way::Out(address) if connected == peer => family(address),
+            _ => None,
+        });
+        dialled.unwrap_or(Family::V4)
+    }
+
+    /// Where we dialled `peer` directly.
+    pub(super) fn dialled(&self, peer: &PeerId) -> Option<Multiaddr> {
+        self.0.values().find_map(|(connected, way)| match way {
+            Way::Out(address) if connected == peer => Some(without_peer(address.clone())),
+            _ => None,
+        })
+    }
+}
+
+/// `own` as it is seen from outside, if the machine is seen at the IP address of `observed`.
+fn translated(own: &Multiaddr, observed: &Multiaddr) -> Option<Multiaddr> {
+    let same_family = family(own)? == family(observed)?;
+    let same_carrier = carrier(own)? == carrier(observed)?;
+    let seen = ip(observed)?;
+    (same_family && same_carrier).then(|| {
+        let rest = own.iter().skip(1);
+        std::iter::once(Protocol::from(seen)).chain(rest).collect()
+    })
+}
+
+/// Whether it is TCP, or QUIC.
+fn carrier(address: &Multiaddr) -> Option<bool> {
+    match address.iter().nth(1)? {
+        Protocol::Tcp(_) => Some(true),
+        Protocol::Udp(_) => Some(false),
+        _ => None,
+    }
+}
+
+/// An address without the peer id at its end.
+pub(super) fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if let Some(Protocol::P2p(_)) = address.iter().last() {
+        address.pop();
+    }
+    address
+}

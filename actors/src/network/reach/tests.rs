@@ -1,0 +1,4 @@
+//! The finding, as data: what it never says, whatever it is told.
+
+mod properties;
+mod standing;
