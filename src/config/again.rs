@@ -24,6 +24,8 @@ const RESTART: &[&str] = &[
     "network.max_pending_connections",
     "dht",
     "model",
+    "history",
+    "alerts",
     "admin",
     "log.dir",
     "log.format",

@@ -11,10 +11,12 @@
 
 mod admin;
 mod again;
+mod alerts;
 mod announce;
 mod backend;
 mod dht;
 mod entry;
+mod history;
 mod layers;
 mod log;
 mod network;
@@ -33,8 +35,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use admin::{Admin, Debug};
 pub(crate) use again::Again;
+pub(crate) use alerts::{Alert, Whom};
 pub(crate) use announce::Announce;
 pub(crate) use dht::Dht;
+pub(crate) use history::History;
 pub(crate) use log::{Format, Log, Rotation};
 pub(crate) use network::{Network, Swarm};
 pub(crate) use node::Node;
@@ -71,6 +75,9 @@ pub(crate) struct Config {
     pub(crate) backend: Option<petald_actors::backend::Settings>,
     pub(crate) announce: Announce,
     pub(crate) observer: Observer,
+    pub(crate) history: History,
+    /// Who is told of changes.
+    pub(crate) alerts: Vec<Alert>,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
     pub(crate) supervisor: Supervisor,
@@ -154,6 +161,11 @@ impl Config {
         self.node.data_dir.join("server_info")
     }
 
+    /// The file of the history.
+    pub(crate) fn history_file(&self) -> PathBuf {
+        self.node.data_dir.join("history")
+    }
+
     /// The folder of the log files.
     pub(crate) fn log_dir(&self) -> PathBuf {
         self.log.dir.clone().unwrap_or_else(|| self.node.data_dir.join("log"))
@@ -185,6 +197,8 @@ fn read(
     let backend = backend::read(root.section("backend"), reading.given("backend"));
     let announce = Announce::read(root.section("announce"));
     let observer = Observer::read(root.section("observer"));
+    let history = History::read(root.section("history"));
+    let alerts = alerts::read(root.section("alerts"), reading);
     let admin = Admin::read(root.section("admin"));
     let log = Log::read(root.section("log"));
     let supervisor = Supervisor::read(root.section("supervisor"));
@@ -217,6 +231,12 @@ fn read(
         let what = "is longer than announce.ttl: records could lapse and come back unseen";
         reading.warn("observer.interval", what, "shorten it");
     }
+    if let (Some(history), Some([first, ..])) = (&history, alerts.as_deref())
+        && !history.enabled
+    {
+        let key = format!("alerts.{}", first.name);
+        reading.wrong(&key, "needs the history, which is off", "set history.enabled = true");
+    }
     if reading.given("backend") && !reading.given("server") {
         reading.wrong("backend", "is there, but there is no [server]", "say what it serves, or leave it out");
     }
@@ -229,6 +249,8 @@ fn read(
         backend: backend?,
         announce: announce?,
         observer: observer?,
+        history: history?,
+        alerts: alerts?,
         admin: admin?,
         log: log?,
         supervisor: supervisor?,

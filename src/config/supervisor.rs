@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 13] = [
+const ACTORS: [&str; 15] = [
     "network",
     "dht",
     "bootstrap",
@@ -21,6 +21,8 @@ const ACTORS: [&str; 13] = [
     "pinger",
     "reachability",
     "observer",
+    "history",
+    "alerts",
     "admin",
     "config_keeper",
     "watchdog",

@@ -108,8 +108,8 @@ pub struct Settings {
     pub started: DhtTime,
     /// The observer's last word.
     pub visibility: Opinions,
-    /// The last crawl of the swarm.
-    pub swarm: SwarmStates,
+    /// What the monitor saw last, if there is one.
+    pub swarm: Option<SwarmStates>,
     /// How servers were seen over time, if that is kept.
     pub history: Option<Histories>,
     /// What times are told against.

@@ -111,7 +111,7 @@ async fn start_with(
         version: "1.2.3".into(),
         peer_id,
         visibility,
-        swarm: watch::channel(Some(Arc::new(crawl()))).1,
+        swarm: Some(watch::channel(Some(Arc::new(crawl()))).1),
         history: Some(watch::channel(Arc::new(history(peer_id))).1),
         clock: Arc::new(crate::clock::SystemClock),
         tree: Arc::clone(&tree),

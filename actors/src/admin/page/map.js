@@ -58,10 +58,10 @@ function sums(swarm) {
   const whole = swarm.models.filter((model) => model.servers.length && covers(model)).length;
   const reached = swarm.bootstraps.filter((bootstrap) => !bootstrap.error).length;
   const all = [
-    ["Models", `${figure(whole)} of ${figure(swarm.models.length)} whole`, ""],
+    ["Models whole", `${figure(whole)} of ${figure(swarm.models.length)}`, ""],
     ["Servers", figure(servers.size), ""],
     ...STATES.filter((state) => state !== "missing").map((state) => [state, figure(states[state]), state]),
-    ["Bootstraps", `${reached} of ${swarm.bootstraps.length}`, reached === swarm.bootstraps.length ? "" : "unreachable"],
+    ["Bootstraps reached", `${reached} of ${swarm.bootstraps.length}`, reached === swarm.bootstraps.length ? "" : "unreachable"],
   ];
   at("sums").replaceChildren(...all.map(([name, value, state]) => make("div", { of: state },
     make("dt", {}, STATES.includes(state) && name === state ? badge(state) : name), make("dd", {}, value))));

@@ -150,7 +150,7 @@ export function moment(unix) {
 
 /** The end of a peer id: its beginning is the same for all. */
 export function short(id) {
-  return id.length > 12 ? `…${id.slice(-8)}` : id;
+  return id.length > 12 ? `…${id.slice(-6)}` : id;
 }
 
 /** The name of a model for people: the path of its repository, or its prefix. */

@@ -38,20 +38,27 @@ export function follow(next, self) {
   swarm.models.forEach((model, index) => {
     let view = views.get(model.dht_prefix);
     if (!view) {
-      view = new View(model, few || swarm.models.length === 1);
+      view = new View((few || swarm.models.length === 1) && model.servers.length > 0);
       views.set(model.dht_prefix, view);
     }
     if (place.children[index] !== view.root) place.insertBefore(view.root, place.children[index] ?? null);
     view.follow(model);
   });
+  draw();
   if (!swarm.models.length) place.replaceChildren(make("p", { of: "empty" }, "Nobody serves a model in this swarm."));
 }
 
 /** Shows the servers that match, and says how many there are. */
 export function search(text) {
   query = text.trim().toLowerCase();
+  for (const view of views.values()) view.choice = null;
+  return draw();
+}
+
+/** Draws all models; of what is looked for, no more than so many rows open by themselves. */
+function draw() {
   let found = 0;
-  for (const view of views.values()) found += view.draw();
+  for (const view of views.values()) found += view.draw(found < ROWS);
   return found;
 }
 
@@ -62,9 +69,11 @@ function matches(server) {
 
 /** One model on the page. */
 class View {
-  constructor(model, open) {
+  constructor(open) {
     const id = `model-${views.size}-${Date.now()}`;
     this.open = open;
+    /** What the reader chose while something is looked for. */
+    this.choice = null;
     this.limit = ROWS;
     this.rows = new Map();
     this.pasts = new Map();
@@ -73,8 +82,10 @@ class View {
     this.sign = make("span", { of: "sign", "aria-hidden": "true" }, "▸");
     this.button = make("button", { type: "button", "aria-expanded": "false", "aria-controls": id }, this.sign, this.name);
     this.button.addEventListener("click", () => {
-      this.open = !this.open;
-      this.draw();
+      const wanted = !this.root.classList.contains("open");
+      if (query) this.choice = wanted;
+      else this.open = wanted;
+      this.draw(false);
     });
     this.facts = make("p", { of: "about" });
     this.strip = make("div", { of: "cover" });
@@ -82,7 +93,7 @@ class View {
     this.more = make("button", { type: "button", of: "more" });
     this.more.addEventListener("click", () => {
       this.limit += ROWS;
-      this.draw();
+      this.draw(true);
     });
     this.root = make("article", { of: "model" }, make("header", {}, make("h3", {}, this.button), this.facts, this.strip), this.body);
   }
@@ -101,15 +112,14 @@ class View {
     ];
     this.facts.replaceChildren(...about);
     this.strip.replaceChildren(strip(blocks));
-    this.draw();
   }
 
-  /** Draws what is to be seen; gives back how many servers match what is looked for. */
-  draw() {
+  /** Draws what is to be seen, with its rows if there is room; gives back how many servers match what is looked for. */
+  draw(room) {
     if (!this.model) return 0;
     const chosen = query ? this.model.servers.filter(matches) : this.model.servers;
     show(this.root, !query || chosen.length > 0);
-    const open = query ? chosen.length > 0 : this.open;
+    const open = query ? chosen.length > 0 && (this.choice ?? room) : this.open;
     this.button.setAttribute("aria-expanded", String(open));
     this.root.classList.toggle("open", open);
     if (!open) {
@@ -117,8 +127,10 @@ class View {
       return chosen.length;
     }
     if (!this.body.hasChildNodes()) this.build();
-    const ordered = [...chosen].sort((one, other) => one.start - other.start || other.end - one.end || (one.peer_id < other.peer_id ? -1 : 1));
+    const ordered = [...chosen].sort(byBlocks);
     this.fill(ordered.slice(0, this.limit));
+    show(this.servers, ordered.length > 0);
+    show(this.nobody, ordered.length === 0);
     show(this.more, ordered.length > this.limit);
     say(this.more, `Show ${Math.min(ROWS, ordered.length - this.limit)} more of ${figure(ordered.length)}`);
     this.bad();
@@ -137,12 +149,13 @@ class View {
   build() {
     const heads = COLUMNS.map((name, column) => make("th", { scope: "col", role: "columnheader", of: `c${column}` }, name));
     this.table = make("tbody", { role: "rowgroup" });
-    const table = make("table", { of: "servers", role: "table", "aria-label": `Servers of ${title(this.model)}` },
+    this.nobody = make("p", { of: "nobody" }, "Nobody serves this model.");
+    this.servers = make("table", { of: "servers", role: "table", "aria-label": `Servers of ${title(this.model)}` },
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)), this.table);
     this.matrix = make("details", { of: "matrix" }, make("summary", {}, "Round trips between servers"), make("div", { of: "scroll", tabindex: "0" }));
     this.matrix.addEventListener("toggle", () => this.matrix.open && this.ping());
     this.refused = make("div", { of: "refused" });
-    this.body.replaceChildren(table, this.more, this.matrix, this.refused);
+    this.body.replaceChildren(this.nobody, this.servers, this.more, this.matrix, this.refused);
   }
 
   /** The rows, in order. */
@@ -192,19 +205,26 @@ class View {
   /** Who needs how long to whom. */
   ping() {
     const place = this.matrix.lastElementChild;
-    const from = this.model.servers.filter((server) => Object.keys(server.info.next_pings ?? {}).length).slice(0, MOST_PINGERS);
+    const from = this.model.servers.filter((server) => Object.keys(server.info.next_pings ?? {}).length).sort(byBlocks).slice(0, MOST_PINGERS);
     const known = new Map(this.model.servers.map((server) => [server.peer_id, server]));
     const all = new Set(from.flatMap((server) => Object.keys(server.info.next_pings)));
-    const to = [...all].sort((one, other) => (known.get(one)?.start ?? 0) - (known.get(other)?.start ?? 0)).slice(0, MOST_PINGERS);
+    const strangers = [...all].filter((peer) => !known.has(peer)).sort();
+    const near = [...all].map((peer) => known.get(peer)).filter(Boolean).sort(byBlocks).map((server) => server.peer_id);
+    const to = [...near, ...strangers].slice(0, MOST_PINGERS);
     const label = (peer) => known.get(peer)?.info.public_name || short(peer);
     const head = make("tr", {}, make("th", { scope: "col" }, "from ╲ to"), ...to.map((peer) => make("th", { scope: "col", title: peer }, make("span", {}, label(peer)))));
     const rows = from.map((server) => make("tr", {}, make("th", { scope: "row", title: server.peer_id }, label(server.peer_id)), ...to.map((peer) => {
+      if (!Object.hasOwn(server.info.next_pings, peer)) return make("td", {}, "");
       const seconds = server.info.next_pings[peer];
-      if (seconds === undefined) return make("td", {}, "");
       return make("td", { of: `heat-${heat(seconds)}` }, seconds === null ? "×" : String(Math.round(seconds * 1000)));
     })));
     place.replaceChildren(make("table", { of: "grid" }, make("caption", {}, `Milliseconds, as servers say${all.size > to.length || from.length === MOST_PINGERS ? `; the first ${MOST_PINGERS}` : ""}`), make("thead", {}, head), make("tbody", {}, ...rows)));
   }
+}
+
+/** In the order of their blocks; longer spans first. */
+function byBlocks(one, other) {
+  return one.start - other.start || other.end - one.end || (one.peer_id < other.peer_id ? -1 : 1);
 }
 
 /** How long is long. */

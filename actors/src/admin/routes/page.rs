@@ -69,7 +69,7 @@ struct Map<'a> {
 
 /// The last crawl as it is, with its age. Whoever has it already is told no more than that.
 pub(super) async fn map(settings: web::Data<Settings>, request: HttpRequest) -> HttpResponse {
-    let swarm = settings.swarm.borrow().clone();
+    let swarm = settings.swarm.as_ref().and_then(|states| states.borrow().clone());
     // Another process has other crawls.
     let crawl = swarm.as_ref().map_or(0.0, |swarm| swarm.crawled_at);
     let tag = format!("\"{}-{crawl}\"", settings.started.as_unix());
