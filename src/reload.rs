@@ -11,7 +11,7 @@ use hivemind_proto::records::RecordError;
 use petald_actors::config_keeper::messages::Refusal;
 use petald_actors::config_keeper::{ActorParty, Live, Party, Proposal, Read, Reloads};
 use petald_actors::swarm::Seats;
-use petald_actors::{announcer, bootstrap, observer, pinger, server_info};
+use petald_actors::{announcer, bootstrap, monitor, observer, pinger, server_info};
 use tokio::sync::{Notify, watch};
 
 use crate::config::{Again, Config, Swarm};
@@ -34,6 +34,8 @@ pub(crate) struct Concerned {
     pub(crate) seats: Seats,
     /// The name that the admin API tells.
     pub(crate) name: Live<Option<String>>,
+    /// What the monitor looks at, if there is one.
+    pub(crate) plan: Option<Live<monitor::Plan>>,
 }
 
 /// Who is given something new when a key changes.
@@ -45,6 +47,7 @@ enum Concern {
     Announcer,
     Pinger,
     Observer,
+    Monitor,
     Admin,
     Log,
 }
@@ -55,6 +58,7 @@ const CONCERNS: &[(&str, Concern)] = &[
     ("node.public_name", Concern::Admin),
     ("network.initial_peers", Concern::Bootstrap),
     ("network.initial_peers", Concern::Observer),
+    ("network.initial_peers", Concern::Monitor),
     ("network.swarm", Concern::Announcer),
     ("server", Concern::ServerInfo),
     ("backend", Concern::Backend),
@@ -94,7 +98,7 @@ fn proposal(
     log: &Log,
     concerned: &Concerned,
 ) -> Result<Proposal, RecordError> {
-    let Concerned { seats, name } = concerned;
+    let Concerned { seats, name, plan } = concerned;
     let Again { config, changed, restart } = again;
     let mut parties: Vec<Box<dyn Party>> = Vec::new();
     if Concern::Bootstrap.is_touched(&changed) {
@@ -134,6 +138,15 @@ fn proposal(
             interval: config.observer.interval,
         };
         parties.push(Box::new(ActorParty::new("observer", seat, settings)));
+    }
+    if let Some(plan) = plan
+        && Concern::Monitor.is_touched(&changed)
+    {
+        let now = Arc::new(monitor::Plan {
+            initial_peers: tree::plan(&config).initial_peers,
+            ..monitor::Plan::clone(&plan.now())
+        });
+        parties.push(Box::new(PlanParty { plan: plan.clone(), now }));
     }
     if Concern::Admin.is_touched(&changed) {
         let now = Arc::new(config.node.public_name.clone());
@@ -210,6 +223,28 @@ impl Party for NameParty {
 
     fn apply(&self) -> LocalBoxFuture<'static, ()> {
         self.name.set(Arc::clone(&self.now));
+        Box::pin(async {})
+    }
+}
+
+/// What the monitor looks at from its next crawl on.
+#[derive(Debug)]
+struct PlanParty {
+    plan: Live<monitor::Plan>,
+    now: Arc<monitor::Plan>,
+}
+
+impl Party for PlanParty {
+    fn name(&self) -> &str {
+        "monitor"
+    }
+
+    fn validate(&self) -> LocalBoxFuture<'static, Result<(), Refusal>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn apply(&self) -> LocalBoxFuture<'static, ()> {
+        self.plan.set(Arc::clone(&self.now));
         Box::pin(async {})
     }
 }

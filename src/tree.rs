@@ -14,6 +14,7 @@
 //! │  ├─ reachability  who asks whether a peer can be called is told what a stranger finds
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
+//!    ├─ monitor    what the whole swarm looks like from outside is known
 //!    ├─ history    how servers were seen over time is remembered
 //!    ├─ alerts     the operator is told of changes; only if the config names whom and how
 //!    ├─ admin      the API for the operator
@@ -37,7 +38,7 @@ use petald_actors::{
     clock::{SharedClock, SystemClock},
     config_keeper::{self, ConfigKeeper, Live, Reloads},
     history::{self, History, messages::Histories},
-    monitor::messages::SwarmStates,
+    monitor::{self, Monitor, messages::SwarmStates},
     network::{self, Network},
     observer::{
         self,
@@ -82,12 +83,18 @@ pub(crate) fn root(
 ) -> Result<Child, RecordError> {
     let (opinion, visibility) = watch::channel(Arc::new(Opinion::none()));
     let (swarm, seats) = swarm(foundation, network, commands, opinion)?;
-    let doors =
-        Doors { server_info: seats.server_info.slot.clone(), announcer: seats.announcer.slot.clone() };
+    let doors = Doors {
+        server_info: seats.server_info.slot.clone(),
+        announcer: seats.announcer.slot.clone(),
+        monitor: Slot::new(),
+    };
+    let monitor = foundation.config.monitor.enabled.then(|| monitor(foundation, network, &doors.monitor));
+    let plan = monitor.as_ref().map(|(_, _, plan)| plan.clone());
     let name = Live::new(foundation.config.node.public_name.clone());
-    let keeper = config_keeper(foundation, reloading, reload::Concerned { seats, name: name.clone() });
+    let keeper = config_keeper(foundation, reloading, reload::Concerned { seats, name: name.clone(), plan });
     let reloads = reloading.reloads.subscribe();
-    let beside = Beside { doors, name, keeper, reloads };
+    let monitor = monitor.map(|(child, states, _)| (child, states));
+    let beside = Beside { doors, name, keeper, reloads, monitor };
     let children = vec![swarm, ops(foundation, cell, bound, visibility, beside)];
     Ok(supervisor::supervisor("root", Strategy::OneForOne, Intensity::OF_SUPERVISORS, children))
 }
@@ -126,6 +133,7 @@ struct Beside {
     name: Live<Option<String>>,
     keeper: Child,
     reloads: watch::Receiver<Reloads>,
+    monitor: Option<(Child, SwarmStates)>,
 }
 
 fn ops(
@@ -133,10 +141,10 @@ fn ops(
     tree: TreeCell,
     bound: watch::Sender<Option<Bound>>,
     visibility: Opinions,
-    Beside { doors, name, keeper, reloads }: Beside,
+    Beside { doors, name, keeper, reloads, monitor }: Beside,
 ) -> Child {
     let config = &foundation.config;
-    let swarm: Option<SwarmStates> = None;
+    let (monitor, swarm) = monitor.unzip();
     let history = swarm.clone().filter(|_| config.history.enabled).map(|swarm| history(foundation, swarm));
     let (history, histories) = history.unzip();
     let alerts = histories.clone().filter(|_| !config.alerts.is_empty()).map(|seen| alerts(foundation, seen));
@@ -167,9 +175,54 @@ fn ops(
         let build = move |birth| Watchdog::new(settings.clone(), birth);
         supervisor::actor("watchdog", &Slot::new(), config.supervisor.of("watchdog"), build)
     };
-    let seeing = history.into_iter().chain(alerts);
+    let seeing = monitor.into_iter().chain(history).chain(alerts);
     let children = seeing.chain(admin).chain([keeper, watchdog]).collect();
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
+}
+
+/// The monitor, what it sees, and what it looks at.
+fn monitor(
+    foundation: &Foundation,
+    handle: &network::Handle,
+    slot: &Slot<Monitor>,
+) -> (Child, SwarmStates, Live<monitor::Plan>) {
+    let config = &foundation.config;
+    let (states, seen) = watch::channel(None);
+    let plan = Live::new(plan(config));
+    let settings = monitor::Settings {
+        plan: plan.clone(),
+        when: config.monitor.crawl,
+        interval: config.monitor.interval,
+        departures: network::Departures::crawling(network_settings(foundation)),
+        pool: foundation.pool.clone(),
+        states,
+        seed: rand::random(),
+    };
+    let (handle, clock): (_, SharedClock) = (handle.clone(), Arc::new(SystemClock));
+    let build = move |birth| Monitor::new(settings.clone(), handle.clone(), clock.clone(), birth);
+    (supervisor::actor("monitor", slot, config.supervisor.of("monitor"), build), seen, plan)
+}
+
+/// What the monitor looks at: our own model is one of those that are named.
+pub(crate) fn plan(config: &Config) -> monitor::Plan {
+    let own = config.serving.as_ref().and_then(|serving| {
+        let info = ModelInfo::new(serving.model.num_blocks, serving.model.repository.clone()).ok()?;
+        Some((serving.model.dht_prefix.clone(), info))
+    });
+    let mut models: Vec<_> = own.into_iter().collect();
+    for model in &config.monitor.models {
+        if models.iter().all(|(prefix, _)| *prefix != model.0) {
+            models.push(model.clone());
+        }
+    }
+    let initial_peers = initial_peers(config).into_iter();
+    monitor::Plan {
+        initial_peers: initial_peers.map(|initial| (initial.peer, initial.addresses)).collect(),
+        models,
+        deadline: config.monitor.deadline,
+        servers_at_once: config.monitor.servers_at_once as usize,
+        period: Some(config.monitor.interval),
+    }
 }
 
 /// The history, and where it tells what it knows.

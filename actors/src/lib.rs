@@ -24,6 +24,7 @@ pub mod rpc_info;
 pub mod server_info;
 #[cfg(test)]
 mod simulated;
+mod stranger;
 pub mod supervisor;
 pub mod swarm;
 pub mod watchdog;

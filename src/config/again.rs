@@ -24,6 +24,7 @@ const RESTART: &[&str] = &[
     "network.max_pending_connections",
     "dht",
     "model",
+    "monitor",
     "history",
     "alerts",
     "admin",

@@ -19,6 +19,7 @@ mod entry;
 mod history;
 mod layers;
 mod log;
+mod monitor;
 mod network;
 mod node;
 mod observer;
@@ -40,6 +41,7 @@ pub(crate) use announce::Announce;
 pub(crate) use dht::Dht;
 pub(crate) use history::History;
 pub(crate) use log::{Format, Log, Rotation};
+pub(crate) use monitor::Monitor;
 pub(crate) use network::{Network, Swarm};
 pub(crate) use node::Node;
 pub(crate) use observer::Observer;
@@ -47,6 +49,8 @@ pub(crate) use problem::ConfigError;
 pub(crate) use serving::{Model, Server, State};
 pub(crate) use supervisor::Supervisor;
 pub(crate) use values::Directives;
+
+use petald_actors::monitor::When;
 
 use layers::{Document, Layers, Merged};
 use problem::Problem;
@@ -75,6 +79,7 @@ pub(crate) struct Config {
     pub(crate) backend: Option<petald_actors::backend::Settings>,
     pub(crate) announce: Announce,
     pub(crate) observer: Observer,
+    pub(crate) monitor: Monitor,
     pub(crate) history: History,
     /// Who is told of changes.
     pub(crate) alerts: Vec<Alert>,
@@ -197,6 +202,7 @@ fn read(
     let backend = backend::read(root.section("backend"), reading.given("backend"));
     let announce = Announce::read(root.section("announce"));
     let observer = Observer::read(root.section("observer"));
+    let monitor = Monitor::read(root.section("monitor"));
     let history = History::read(root.section("history"));
     let alerts = alerts::read(root.section("alerts"), reading);
     let admin = Admin::read(root.section("admin"));
@@ -231,11 +237,15 @@ fn read(
         let what = "is longer than announce.ttl: records could lapse and come back unseen";
         reading.warn("observer.interval", what, "shorten it");
     }
-    if let (Some(history), Some([first, ..])) = (&history, alerts.as_deref())
-        && !history.enabled
-    {
+    if let (Some(history), Some(monitor), Some([first, ..])) = (&history, &monitor, alerts.as_deref()) {
         let key = format!("alerts.{}", first.name);
-        reading.wrong(&key, "needs the history, which is off", "set history.enabled = true");
+        if !history.enabled {
+            reading.wrong(&key, "needs the history, which is off", "set history.enabled = true");
+        }
+        if !monitor.enabled || monitor.crawl != When::Always {
+            let what = "needs a monitor that crawls all the time: nobody would look";
+            reading.wrong(&key, what, "set monitor.crawl = \"always\"");
+        }
     }
     if reading.given("backend") && !reading.given("server") {
         reading.wrong("backend", "is there, but there is no [server]", "say what it serves, or leave it out");
@@ -249,6 +259,7 @@ fn read(
         backend: backend?,
         announce: announce?,
         observer: observer?,
+        monitor: monitor?,
         history: history?,
         alerts: alerts?,
         admin: admin?,

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 15] = [
+const ACTORS: [&str; 16] = [
     "network",
     "dht",
     "bootstrap",
@@ -21,6 +21,7 @@ const ACTORS: [&str; 15] = [
     "pinger",
     "reachability",
     "observer",
+    "monitor",
     "history",
     "alerts",
     "admin",

@@ -5,6 +5,9 @@
 //! | `GET /livez[?verbose]` | 200 while the supervisor answers and every actor has answered it lately; 503 names who has not |
 //! | `GET /readyz[?verbose]` | 200 while strangers find us, as the observer last saw it; 503 with the failing layer otherwise |
 //! | `GET /metrics` | the node in figures, as OpenMetrics |
+//! | `GET /api/v1/state` | the whole swarm, as `health.petals.dev` tells it |
+//! | `GET /api/v1/is_reachable/<peer id>` | whether a stranger can connect to a peer, as there |
+//! | `GET /api/prometheus` | the swarm in figures, as there; `/metrics` has them too |
 //! | `GET /api/v1/node` | who we are, and every actor with its state and last report |
 //! | `GET`, `PATCH /api/v1/server-info` | what we serve; changes what may change while the node runs |
 //! | `POST /api/v1/announce` | announces now, and tells what came of it |
@@ -53,7 +56,7 @@ use crate::announcer::Announcer;
 use crate::clock::SharedClock;
 use crate::config_keeper::Live;
 use crate::history::messages::Histories;
-use crate::monitor::messages::SwarmStates;
+use crate::monitor::{Monitor, messages::SwarmStates};
 use crate::observer::messages::Opinions;
 use crate::server_info::ServerInfoStore;
 use crate::supervisor::{self, Birth, Drain, Probe, ProbeReport, Slot};
@@ -87,6 +90,8 @@ pub struct Doors {
     pub server_info: Slot<ServerInfoStore>,
     /// The announcer.
     pub announcer: Slot<Announcer>,
+    /// The monitor.
+    pub monitor: Slot<Monitor>,
 }
 
 /// What the program says.
@@ -188,8 +193,10 @@ impl Admin {
         let listener = Listener::bind(&self.settings.listen, again.as_ref())?;
         let bound = listener.bound()?;
         let settings = web::Data::new(self.settings.clone());
+        let rendered = web::Data::new(routes::Rendered::default());
         let app = move || {
-            let app = App::new().app_data(settings.clone()).wrap(middleware::from_fn(guard::guard));
+            let app = App::new().app_data(settings.clone()).app_data(rendered.clone());
+            let app = app.wrap(middleware::from_fn(guard::guard));
             app.configure(routes::routes)
         };
         let server = HttpServer::new(app)

@@ -8,6 +8,7 @@ mod node;
 mod page;
 mod refusal;
 mod server_info;
+mod swarm;
 
 use actix_web::{
     HttpResponse, Route,
@@ -16,6 +17,7 @@ use actix_web::{
 };
 
 use self::refusal::Refusal;
+pub(super) use self::swarm::Rendered;
 use super::Settings;
 
 /// Describes all of them, and their answers.
@@ -31,6 +33,9 @@ pub(super) fn table() -> Vec<(&'static str, Method, Route)> {
         ("/readyz", Method::GET, web::get().to(health::readyz)),
         ("/metrics", Method::GET, web::get().to(health::metrics)),
         ("/openapi.json", Method::GET, web::get().to(openapi)),
+        ("/api/prometheus", Method::GET, web::get().to(swarm::metrics)),
+        ("/api/v1/state", Method::GET, web::get().to(swarm::state)),
+        ("/api/v1/is_reachable/{peer_id}", Method::GET, web::get().to(swarm::is_reachable)),
         ("/api/v1/node", Method::GET, web::get().to(node::node)),
         ("/api/v1/server-info", Method::GET, web::get().to(server_info::show)),
         ("/api/v1/server-info", Method::PATCH, web::patch().to(server_info::change)),

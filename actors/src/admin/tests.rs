@@ -15,7 +15,6 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::history::messages::{Chronicle, Crawl, Limits, Seen, Sighting};
-use crate::monitor::state::SwarmState;
 use crate::observer::messages::{Layer, Look, Opinion, Through, Verdict};
 use crate::supervisor::{
     ActorState, Backoff, ChildSettings, Intensity, Outcome, Slot, Strategy, Tree, actor, supervisor,
@@ -106,12 +105,12 @@ async fn start_with(
         started: DhtTime::from_unix(1e9).unwrap(),
         log: Some(log.clone()),
         doors: doors.clone(),
+        swarm: Some(watch::channel(Some(Arc::new(crate::monitor::tests::small()))).1),
         crash_endpoint,
         name: Live::new(Some("a node".into())),
         version: "1.2.3".into(),
         peer_id,
         visibility,
-        swarm: Some(watch::channel(Some(Arc::new(crawl()))).1),
         history: Some(watch::channel(Arc::new(history(peer_id))).1),
         clock: Arc::new(crate::clock::SystemClock),
         tree: Arc::clone(&tree),
@@ -142,21 +141,6 @@ async fn start_with(
     };
     until(&node, all_report).await;
     node
-}
-
-/// A crawl that found nobody.
-fn crawl() -> SwarmState {
-    SwarmState {
-        crawled_at: 1e9,
-        took: 0.1,
-        period: None,
-        complete: true,
-        notes: vec![],
-        clock_offset: None,
-        dht_peers: 1,
-        bootstraps: vec![],
-        models: vec![],
-    }
 }
 
 /// A history in which one server was seen.

@@ -11,12 +11,13 @@ use super::state::{Reach, SwarmState};
 /// What the last crawl found, whenever there is another; `None` before the first. It outlives a restart of the actor.
 pub type SwarmStates = watch::Receiver<Option<Arc<SwarmState>>>;
 
-/// Somebody wants to see the swarm: while it is asked for, it is crawled, and at once if the last word is old.
+/// Somebody wants to see the swarm: for a while from now on it is crawled, and at once if the last word is old. The answer
+/// is whether it is so old that a newer one is worth waiting for.
 #[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct Look;
 
-/// Whether a stranger can call `rpc_info` of `peer`. Asked again soon, the answer is the same.
+/// Whether a stranger who comes through others can connect to a peer. Asked again soon, the answer is the same.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<Reach, TooMany>")]
 pub struct IsReachable {

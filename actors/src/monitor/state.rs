@@ -55,7 +55,7 @@ pub struct Model {
     pub dht_prefix: String,
     /// Where its weights are published.
     pub repository: Option<String>,
-    /// How many blocks it has.
+    /// How many blocks it has; 0 if there are too many to be looked for.
     pub num_blocks: u32,
     /// Whether the config names it.
     pub configured: bool,
@@ -186,7 +186,7 @@ impl Model {
 
     /// Whether every block is served.
     pub fn is_healthy(&self) -> bool {
-        self.coverage().into_iter().all(|servers| servers > 0)
+        self.num_blocks > 0 && self.coverage().into_iter().all(|servers| servers > 0)
     }
 }
 

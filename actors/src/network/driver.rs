@@ -135,6 +135,8 @@ impl Driver {
                     self.wait(peer, addresses, Waiter::Connect(reply));
                 }
             }
+            // Whoever is not connected needs no more.
+            Command::HangUp { peer } => drop(self.swarm.disconnect_peer_id(peer)),
             Command::Addresses { peers, reply } => drop(reply.send(self.peers.addresses(peers))),
             Command::Status { reply } => drop(reply.send(self.status())),
         }

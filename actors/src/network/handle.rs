@@ -121,6 +121,12 @@ impl Handle {
         timeout(deadline, exchange).await.unwrap_or(Err(ConnectError::Deadline))
     }
 
+    /// Closes the connections to `peer`, whose calls end with them.
+    pub async fn hang_up(&self, peer: PeerId) {
+        // A network that is gone has no connections.
+        let _ = timeout(STATUS_DEADLINE, self.0.commands.send(Command::HangUp { peer })).await;
+    }
+
     /// How the network is; `None` if it does not answer.
     pub async fn status(&self) -> Option<NetworkStatus> {
         let (reply, status) = oneshot::channel();

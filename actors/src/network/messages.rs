@@ -33,6 +33,11 @@ pub enum Command {
         /// Where the outcome goes.
         reply: oneshot::Sender<Result<(), ConnectError>>,
     },
+    /// Close all connections to `peer`.
+    HangUp {
+        /// Who is left.
+        peer: PeerId,
+    },
     /// Tell where connected peers are.
     Addresses {
         /// Who is asked about.

@@ -13,6 +13,10 @@ const CONNECTIONS: u32 = 600;
 /// Connections being made. A dead address holds one for its deadline.
 const PENDING: u32 = 64;
 
+/// The same of one that meets every peer of a swarm, and leaves whom it has met.
+const CRAWL_CONNECTIONS: u32 = 1024;
+const CRAWL_PENDING: u32 = 512;
+
 /// A network under a fresh identity, for as long as the value lives.
 pub struct Passage {
     /// How it is used.
@@ -33,12 +37,21 @@ impl Departures {
 
     /// Passages through swarms of their own, like the one of `settings` but for the identity and what it listens to.
     pub fn like(settings: Settings) -> Self {
+        Self::within(CONNECTIONS, PENDING, settings)
+    }
+
+    /// The same for somebody who meets every peer of a swarm.
+    pub fn crawling(settings: Settings) -> Self {
+        Self::within(CRAWL_CONNECTIONS, CRAWL_PENDING, settings)
+    }
+
+    fn within(established: u32, pending: u32, settings: Settings) -> Self {
         Self::by(move || {
             let limits = Limits {
                 established_per_peer: 2,
                 established_incoming: 0,
-                established: CONNECTIONS,
-                pending: PENDING,
+                established,
+                pending,
                 ..settings.limits.clone()
             };
             let settings = Settings {

@@ -1,9 +1,12 @@
 //! What an expedition brings home. Data only: what it means is [`super::judgement`]'s business.
 
-use hivemind_proto::records::{BlockRange, ServerState};
-use libp2p::PeerId;
-
 use crate::server_info::Offer;
+use hivemind_proto::records::{BlockRange, ServerState};
+
+pub(super) use crate::stranger::{
+    doors::{Door, Knock},
+    search::Seen,
+};
 
 /// What we claim, and what is therefore expected to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,26 +50,6 @@ pub(super) struct Evidence {
     pub(super) peers_met: usize,
 }
 
-/// One peer at which the stranger knocked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Door {
-    pub(super) peer: PeerId,
-    /// One of the initial peers.
-    pub(super) initial: bool,
-    pub(super) answer: Knock,
-}
-
-/// What a door answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Knock {
-    /// It is connected, and answers DHT calls.
-    Open,
-    /// There is no connection.
-    Unreachable(String),
-    /// It is connected, and does not answer DHT calls.
-    Mute(String),
-}
-
 /// What the DHT says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Search {
@@ -78,28 +61,6 @@ pub(super) struct Search {
     pub(super) blocks: Vec<Seen>,
     /// Our model's entry in the index; `None` if none is claimed.
     pub(super) model: Option<Seen>,
-}
-
-/// What was seen of one record.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Seen {
-    /// Nobody holds it.
-    Nowhere,
-    /// Nobody holds it but us.
-    OnlyAtOurselves,
-    /// Somebody gave one that has expired, so many seconds ago.
-    Expired(f64),
-    /// It cannot be read.
-    Unreadable(String),
-    /// It is there.
-    Found {
-        /// The state in it; `None` for the model's entry, which has none.
-        state: Option<ServerState>,
-        /// In swarm time.
-        seconds_to_live: f64,
-        /// Peers other than us that hold it.
-        replicas: usize,
-    },
 }
 
 /// Whether we answer a stranger who knows nothing but our peer id.

@@ -7,27 +7,23 @@
 use std::time::Duration;
 
 use hivemind_proto::{
-    bare_name::HandlerName,
     dht::{DhtId, Request, Subkey},
-    messages::hivemind::{ExpertInfo, ExpertUid},
-    records::{
-        BlockUid, MODEL_INDEX_KEY, ModelInfo, RPC_INFO_HANDLER, RecordError, RpcInfo, ServerInfo, ServerState,
-    },
+    records::{BlockUid, MODEL_INDEX_KEY, ModelInfo, RecordError, ServerInfo, ServerState},
 };
 use libp2p::{Multiaddr, PeerId};
-use prost::Message;
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{
-    doors::{Candidate, Entrance},
-    evidence::{Evidence, Reach, Search, Seen},
-    search::{self, Stranger, Wanted},
-};
+use super::evidence::{Evidence, Reach, Search, Seen};
 use crate::{
     clock::SharedClock,
     network::{self, ConnectError},
     server_info::Offer,
+    stranger::{
+        calls,
+        doors::{self, Entrance},
+        search::{Stranger, Wanted},
+    },
 };
 
 /// How long the search may take: five rounds of calls that all run into their deadline, as in the DHT itself.
@@ -62,11 +58,12 @@ impl Expedition {
         let own = self.home.local_peer_id();
         let mut stranger = Stranger::new(self.away.clone(), self.clock.clone(), own, self.seed);
         let mut rng = SmallRng::seed_from_u64(self.seed);
-        let (others, ourselves) = self.candidates().await;
+        let others = doors::others(&self.home, &self.initial_peers, self.known.clone()).await;
         let mut entrance = Entrance::default();
         entrance.knock_at(&mut stranger, &self.away, others, &mut rng).await;
         let through_ourselves = !entrance.is_open() && self.initial_peers.is_empty();
         if through_ourselves {
+            let ourselves = doors::ourselves(&self.home).await;
             entrance.knock_at(&mut stranger, &self.away, vec![ourselves], &mut rng).await;
         }
         let clock_offset = entrance.clock_offset();
@@ -90,29 +87,6 @@ impl Expedition {
         }
     }
 
-    /// Others through whom to enter, and ourselves.
-    async fn candidates(&self) -> (Vec<Candidate>, Candidate) {
-        let own = self.home.local_peer_id();
-        let initial = |(peer, addresses): &(PeerId, Vec<Multiaddr>)| Candidate {
-            peer: *peer,
-            addresses: addresses.clone(),
-            initial: true,
-        };
-        let mut others: Vec<Candidate> = self.initial_peers.iter().map(initial).collect();
-        // Only those that are connected are known to be there.
-        for (peer, addresses) in self.home.addresses(self.known.clone()).await {
-            if others.iter().all(|other| other.peer != peer) {
-                others.push(Candidate { peer, addresses, initial: false });
-            }
-        }
-        others.retain(|other| other.peer != own);
-        let status = self.home.status().await.unwrap_or_default();
-        let ours = status.announced.iter().chain(&status.listening);
-        let mut addresses: Vec<Multiaddr> = ours.filter_map(|address| address.parse().ok()).collect();
-        addresses.dedup();
-        (others, Candidate { peer: own, addresses, initial: false })
-    }
-
     /// Connects to us, over what Kademlia finds, and calls what a monitor calls: `rpc_info` of a server, the DHT's ping
     /// of a bootstrap.
     async fn reach(&self, own: PeerId) -> Reach {
@@ -131,10 +105,10 @@ impl Expedition {
         }
         let left = REACH_DEADLINE.saturating_sub(started.elapsed());
         let answered = match self.offer {
-            Some(_) => call_rpc_info(&self.away, own, left).await,
+            Some(_) => calls::rpc_info(&self.away, own, left).await,
             None => {
                 let ping = Request::Ping { sender: None, validate: false };
-                search::exchange(&self.away, own, &ping, left).await.map(drop)
+                calls::exchange(&self.away, own, &ping, left).await.map(drop)
             }
         };
         match answered {
@@ -157,16 +131,6 @@ impl Expedition {
         // A network that does not answer says nothing of whom it met.
         self.home.status().await.is_none()
     }
-}
-
-/// Calls `rpc_info` with an empty uid, as the health monitor does.
-async fn call_rpc_info(away: &network::Handle, own: PeerId, deadline: Duration) -> Result<(), String> {
-    let failed = |cause: &dyn std::fmt::Display| format!("{RPC_INFO_HANDLER}: {cause}");
-    let handler = HandlerName::new(RPC_INFO_HANDLER).map_err(|error| failed(&error))?;
-    let request = ExpertUid { uid: String::new() }.encode_to_vec();
-    let answer = away.call(own, &handler, request, deadline).await.map_err(|error| failed(&error))?;
-    let info = ExpertInfo::decode(&answer[..]).map_err(|error| failed(&error))?;
-    RpcInfo::decode_common(&info.serialized_info).map(drop).map_err(|error| failed(&error))
 }
 
 /// Looks all records of `offer` up.

@@ -9,7 +9,6 @@
 //!
 //! Protocol facts: `health.petals.dev/health.py`, `health.petals.dev/p2p_utils.py`, `petals/utils/dht.py`.
 
-mod doors;
 pub mod double;
 mod evidence;
 mod expedition;
@@ -17,7 +16,6 @@ mod judgement;
 pub mod messages;
 mod reload;
 mod report;
-mod search;
 #[cfg(test)]
 mod tests;
 

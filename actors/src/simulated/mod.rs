@@ -161,7 +161,7 @@ impl SimulatedNetwork {
                     let known = |peer: PeerId| Some((peer, vec![self.address(from, peer)?]));
                     let _ = reply.send(peers.into_iter().filter_map(known).collect());
                 }
-                Command::Status { .. } => {}
+                Command::Status { .. } | Command::HangUp { .. } => {}
             }
         }
     }

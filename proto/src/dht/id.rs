@@ -19,6 +19,14 @@ pub struct DhtId([u8; ID_BYTES]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Distance([u8; ID_BYTES]);
 
+impl Distance {
+    /// The first eight bytes, by which nearly all comparisons are decided.
+    pub(super) fn head(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
 impl DhtId {
     /// The lowest id.
     pub const MIN: Self = Self([0; ID_BYTES]);

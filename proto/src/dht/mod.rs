@@ -11,6 +11,7 @@
 //! | [`validators`] | what makes a record acceptable beyond its form |
 //! | [`wire`] | the three calls |
 //! | [`lookup`] | searches towards many keys at once |
+//! | [`sweep`] | a search for all keys of a swarm at once |
 //! | [`replication`] | storing many records at the nodes nearest to them |
 //! | [`node`] | all of it together, driven from outside |
 
@@ -28,6 +29,7 @@ pub mod routing;
 mod search;
 pub mod storage;
 pub mod subkey;
+pub mod sweep;
 pub mod validators;
 mod value;
 pub mod wire;

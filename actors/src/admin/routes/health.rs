@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{node::tree_status, refusal::Refusal};
 use crate::{
     admin::{Settings, metrics},
+    monitor::health::exposition,
     observer::messages::Opinion,
     supervisor::ActorStatus,
 };
@@ -74,8 +75,18 @@ pub(super) async fn metrics(settings: web::Data<Settings>) -> HttpResponse {
         tree,
         settings.log.as_ref().map(|log| log.dropped_lines()),
     );
-    match metrics::exposition(sources) {
+    match metrics::exposition(sources).map(|page| with_swarm(&settings, page)) {
         Ok(page) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(page),
         Err(error) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).answer(),
+    }
+}
+
+/// The page with the figures of the swarm before its end mark, once there are any.
+fn with_swarm(settings: &Settings, page: String) -> String {
+    const END: &str = "# EOF\n";
+    let state = settings.swarm.as_ref().and_then(|states| states.borrow().clone());
+    match (state, page.strip_suffix(END)) {
+        (Some(state), Some(page)) => format!("{page}{}{END}", exposition(&state)),
+        _ => page,
     }
 }

@@ -6,15 +6,22 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-        X_FRAME_OPTIONS,
+    http::{
+        StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
     },
     web,
 };
 use serde::Serialize;
 
-use crate::{admin::Settings, monitor::state::SwarmState};
+use super::refusal::Refusal;
+use crate::{
+    admin::Settings,
+    monitor::{messages::Look, state::SwarmState},
+};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -69,7 +76,14 @@ struct Map<'a> {
 
 /// The last crawl as it is, with its age. Whoever has it already is told no more than that.
 pub(super) async fn map(settings: web::Data<Settings>, request: HttpRequest) -> HttpResponse {
-    let swarm = settings.swarm.as_ref().and_then(|states| states.borrow().clone());
+    let Some(states) = &settings.swarm else {
+        return Refusal::new(StatusCode::NOT_FOUND, "off: set monitor.enabled = true to have it").answer();
+    };
+    // While somebody looks at the page, the swarm is crawled. One that is busy will be told again.
+    if let Some(monitor) = settings.doors.monitor.get() {
+        let _ = monitor.try_send(Look);
+    }
+    let swarm = states.borrow().clone();
     // Another process has other crawls.
     let crawl = swarm.as_ref().map_or(0.0, |swarm| swarm.crawled_at);
     let tag = format!("\"{}-{crawl}\"", settings.started.as_unix());

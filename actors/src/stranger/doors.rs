@@ -7,10 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use rand::{rngs::SmallRng, seq::SliceRandom};
 use tokio::time::timeout;
 
-use super::{
-    evidence::{Door, Knock},
-    search::{Answer, Stranger},
-};
+use super::search::{Answer, Stranger};
 use crate::network;
 
 /// Of each kind, at which the stranger knocks first.
@@ -27,34 +24,54 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// A peer that may let the stranger in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) peer: PeerId,
-    pub(super) addresses: Vec<Multiaddr>,
-    pub(super) initial: bool,
+pub(crate) struct Candidate {
+    pub(crate) peer: PeerId,
+    pub(crate) addresses: Vec<Multiaddr>,
+    pub(crate) initial: bool,
+}
+
+/// One peer at which the stranger knocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) peer: PeerId,
+    /// One of the initial peers.
+    pub(crate) initial: bool,
+    pub(crate) answer: Knock,
+}
+
+/// What a door answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Knock {
+    /// It is connected, and answers DHT calls.
+    Open,
+    /// There is no connection.
+    Unreachable(String),
+    /// It is connected, and does not answer DHT calls.
+    Mute(String),
 }
 
 /// What knocking came to.
 #[derive(Debug, Default)]
-pub(super) struct Entrance {
-    pub(super) doors: Vec<Door>,
+pub(crate) struct Entrance {
+    pub(crate) doors: Vec<Door>,
     /// Clocks of those who opened, minus ours.
     clock_offsets: Vec<f64>,
 }
 
 impl Entrance {
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.doors.iter().any(|door| door.answer == Knock::Open)
     }
 
     /// The median: one peer with a wrong clock changes nothing.
-    pub(super) fn clock_offset(&self) -> Option<f64> {
+    pub(crate) fn clock_offset(&self) -> Option<f64> {
         let mut offsets = self.clock_offsets.clone();
         offsets.sort_by(f64::total_cmp);
         offsets.get(offsets.len().checked_sub(1)? / 2).copied()
     }
 
     /// Knocks at some, and, if none of them opens, at more.
-    pub(super) async fn knock_at(
+    pub(crate) async fn knock_at(
         &mut self,
         stranger: &mut Stranger,
         away: &network::Handle,
@@ -109,4 +126,40 @@ impl Entrance {
             self.doors.push(Door { peer, initial, answer });
         }
     }
+}
+
+/// Those through whom a stranger may enter: the initial peers, and those of `known` to whom `home` is connected, since
+/// only they are known to be there; ourselves left out.
+pub(crate) async fn others(
+    home: &network::Handle,
+    initial_peers: &[(PeerId, Vec<Multiaddr>)],
+    known: Vec<PeerId>,
+) -> Vec<Candidate> {
+    let mut others = initial(initial_peers);
+    for (peer, addresses) in home.addresses(known).await {
+        if others.iter().all(|other| other.peer != peer) {
+            others.push(Candidate { peer, addresses, initial: false });
+        }
+    }
+    others.retain(|other| other.peer != home.local_peer_id());
+    others
+}
+
+/// The initial peers as candidates.
+pub(crate) fn initial(initial_peers: &[(PeerId, Vec<Multiaddr>)]) -> Vec<Candidate> {
+    let candidate = |(peer, addresses): &(PeerId, Vec<Multiaddr>)| Candidate {
+        peer: *peer,
+        addresses: addresses.clone(),
+        initial: true,
+    };
+    initial_peers.iter().map(candidate).collect()
+}
+
+/// The node of `home` itself, for when nobody else is there.
+pub(crate) async fn ourselves(home: &network::Handle) -> Candidate {
+    let status = home.status().await.unwrap_or_default();
+    let ours = status.announced.iter().chain(&status.listening);
+    let mut addresses: Vec<Multiaddr> = ours.filter_map(|address| address.parse().ok()).collect();
+    addresses.dedup();
+    Candidate { peer: home.local_peer_id(), addresses, initial: false }
 }

@@ -12,16 +12,16 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hivemind_proto::{
-    bare_name::HandlerName,
     dht::{
-        self, CallFailure, CallId, DhtId, Effect, FoundValue, Node, REPLICAS, Request, Response, Subkey,
-        dictionary,
+        self, CallFailure, CallId, Contact, DhtId, Effect, FoundValue, Node, REPLICAS, Request, Response,
+        Subkey, dictionary,
     },
+    records::ServerState,
     time::DhtTime,
 };
 use libp2p::PeerId;
 
-use super::evidence::Seen;
+use super::calls::exchange;
 use crate::{clock::SharedClock, network};
 
 /// How long one call may take: hivemind's `wait_timeout`.
@@ -35,9 +35,31 @@ const MOST_CALLS: usize = 512;
 
 /// A record that is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) key: DhtId,
-    pub(super) subkey: Subkey,
+pub(crate) struct Wanted {
+    pub(crate) key: DhtId,
+    pub(crate) subkey: Subkey,
+}
+
+/// What was seen of one record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Seen {
+    /// Nobody holds it.
+    Nowhere,
+    /// Nobody holds it but us.
+    OnlyAtOurselves,
+    /// Somebody gave one that has expired, so many seconds ago.
+    Expired(f64),
+    /// It cannot be read.
+    Unreadable(String),
+    /// It is there.
+    Found {
+        /// The state in it; `None` for the model's entry, which has none.
+        state: Option<ServerState>,
+        /// In swarm time.
+        seconds_to_live: f64,
+        /// Peers other than us that hold it.
+        replicas: usize,
+    },
 }
 
 /// What was noted of one record.
@@ -53,11 +75,11 @@ struct Trace {
 
 /// What a peer answered to a ping.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Whether it is a full node; a client of the DHT helps nobody in.
-    pub(super) node: bool,
+    pub(crate) node: bool,
     /// Its clock minus ours, in seconds.
-    pub(super) clock_offset: Option<f64>,
+    pub(crate) clock_offset: Option<f64>,
 }
 
 struct Ended {
@@ -70,7 +92,7 @@ struct Ended {
 }
 
 /// The stranger's node.
-pub(super) struct Stranger {
+pub(crate) struct Stranger {
     network: network::Handle,
     clock: SharedClock,
     /// Added to our clock to have the swarm's.
@@ -90,7 +112,7 @@ pub(super) struct Stranger {
 
 impl Stranger {
     /// A node that knows nobody, and looks for records of `own`.
-    pub(super) fn new(network: network::Handle, clock: SharedClock, own: PeerId, seed: u64) -> Self {
+    pub(crate) fn new(network: network::Handle, clock: SharedClock, own: PeerId, seed: u64) -> Self {
         let settings = dht::Settings {
             id: DhtId::of_bytes(&seed.to_be_bytes()),
             client_mode: true,
@@ -119,7 +141,7 @@ impl Stranger {
     }
 
     /// Pings all of `peers` at once: those that answer are whom the search begins with.
-    pub(super) async fn ping(&mut self, peers: &[PeerId]) -> HashMap<PeerId, Result<Answer, String>> {
+    pub(crate) async fn ping(&mut self, peers: &[PeerId]) -> HashMap<PeerId, Result<Answer, String>> {
         let now = self.now();
         for peer in peers {
             self.node.ping(*peer, false, now);
@@ -129,7 +151,7 @@ impl Stranger {
     }
 
     /// From now on time is the swarm's, and what we answer counts only if nobody else is there.
-    pub(super) fn entered(&mut self, clock_offset: Option<f64>, through_ourselves: bool) {
+    pub(crate) fn entered(&mut self, clock_offset: Option<f64>, through_ourselves: bool) {
         self.offset = clock_offset.unwrap_or(0.0);
         if through_ourselves {
             self.deaf_to = None;
@@ -137,7 +159,7 @@ impl Stranger {
     }
 
     /// Looks for every record, and tells whether it came to an end. Cancelled, it has noted what it saw until then.
-    pub(super) async fn look_for(&mut self, wanted: Vec<Wanted>) -> bool {
+    pub(crate) async fn look_for(&mut self, wanted: Vec<Wanted>) -> bool {
         self.traces = wanted.iter().map(|wanted| (wanted.key, Trace::default())).collect();
         self.wanted = wanted;
         let (now, keys) = (self.now(), self.wanted.iter().map(|wanted| wanted.key).collect::<Vec<_>>());
@@ -147,7 +169,7 @@ impl Stranger {
     }
 
     /// What was seen of a record.
-    pub(super) fn seen(&self, wanted: &Wanted) -> Seen {
+    pub(crate) fn seen(&self, wanted: &Wanted) -> Seen {
         let Some(trace) = self.traces.get(&wanted.key) else { return Seen::Nowhere };
         let now = self.now();
         match (&trace.freshest, trace.expired) {
@@ -166,19 +188,24 @@ impl Stranger {
     }
 
     /// The bytes of a record that was found.
-    pub(super) fn value(&self, wanted: &Wanted) -> Option<&[u8]> {
+    pub(crate) fn value(&self, wanted: &Wanted) -> Option<&[u8]> {
         let trace = self.traces.get(&wanted.key)?;
         trace.freshest.as_ref().map(|(_, value)| value.as_slice())
     }
 
     /// Finds that were answered by peers that count.
-    pub(super) fn answers(&self) -> usize {
+    pub(crate) fn answers(&self) -> usize {
         self.answers
     }
 
     /// Peers that were called.
-    pub(super) fn peers_called(&self) -> usize {
+    pub(crate) fn peers_called(&self) -> usize {
         self.called.len()
+    }
+
+    /// Nodes that it knows.
+    pub(crate) fn contacts(&self) -> Vec<Contact> {
+        self.node.table().members().collect()
     }
 
     fn has_enough(&self) -> bool {
@@ -276,17 +303,4 @@ impl Stranger {
             }
         }
     }
-}
-
-/// One call of the DHT, whose error is a text.
-pub(super) async fn exchange(
-    network: &network::Handle,
-    peer: PeerId,
-    request: &Request,
-    deadline: Duration,
-) -> Result<Response, String> {
-    let handler = HandlerName::new(request.handler()).map_err(|error| error.to_string())?;
-    let bytes = network.call(peer, &handler, request.encode(), deadline).await;
-    let bytes = bytes.map_err(|error| error.to_string())?;
-    Response::decode(request, &bytes).map_err(|error| error.to_string())
 }
