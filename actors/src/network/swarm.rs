@@ -148,6 +148,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         .with_cache_size(REMEMBERED_PEERS)
         // Only what is announced is told.
         .with_hide_listen_addrs(true);
+    let transport = transport::build(settings, relay_transport, &registry)?;
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connections),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
@@ -171,7 +172,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
     .with_notify_handler_buffer_size(NOTIFY_BUFFER)
     // The request travels with the proposal: one round trip less for each call.
     .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    Ok(Swarm::new(transport::build(settings, relay_transport)?, behaviour, peer, config))
+    Ok(Swarm::new(transport, behaviour, peer, config))
 }
 
 /// Calls on their way to one connection's task. While it is full the whole swarm waits for that task.

@@ -1,13 +1,13 @@
-//! How bytes come to peers: TCP, QUIC, and circuits through relays, all of them behind the wrapper for bare names.
+//! How bytes come to peers: TCP, QUIC, and circuits through relays, all of them behind the muxer that
+//! serves calls.
 //!
-//! Built by hand: libp2p's builder hands out a finished transport, whose relayed connections would stay without the
-//! wrapper.
+//! Built by hand: libp2p's builder hands out a finished transport, whose relayed connections would stay without it.
 
-use hivemind_proto::bare_name::BareMuxer;
+use hivemind_proto::unary::{self, Muxer, Registry};
 use libp2p::{
     PeerId, Transport,
     core::{
-        muxing::StreamMuxerBox,
+        muxing::{StreamMuxer, StreamMuxerBox},
         transport::{Boxed, OrTransport},
         upgrade::Version,
     },
@@ -23,36 +23,47 @@ pub(super) const STREAMS: usize = 4096;
 /// A connection that is secured and has streams.
 type Upgraded = (PeerId, StreamMuxerBox);
 
-/// What stands between every transport and the swarm.
-fn wrapped<M>((peer, muxer): (PeerId, M)) -> Upgraded
-where
-    BareMuxer<M>: libp2p::core::muxing::StreamMuxer + Send + 'static,
-    <BareMuxer<M> as libp2p::core::muxing::StreamMuxer>::Substream: Send + 'static,
-    <BareMuxer<M> as libp2p::core::muxing::StreamMuxer>::Error: Send + Sync + 'static,
-{
-    (peer, StreamMuxerBox::new(BareMuxer::new(muxer)))
+/// What stands between every transport and the swarm: a muxer that serves what the registry has.
+#[derive(Clone)]
+struct Serving {
+    settings: unary::Settings,
+    registry: Registry,
+}
+
+impl Serving {
+    fn wrap<M>(&self, (peer, muxer): (PeerId, M)) -> Upgraded
+    where
+        M: StreamMuxer + Unpin + Send + 'static,
+        M::Substream: Unpin + Send + 'static,
+        M::Error: Send + Sync + 'static,
+    {
+        (peer, StreamMuxerBox::new(Muxer::new(muxer, peer, self.settings.clone(), self.registry.clone())))
+    }
 }
 
 pub(super) fn build(
     settings: &Settings,
     relay: relay::client::Transport,
+    registry: &Registry,
 ) -> Result<Boxed<Upgraded>, NetworkError> {
     let noise = noise::Config::new(&settings.keypair).map_err(|e| NetworkError::Identity(e.to_string()))?;
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(STREAMS);
+    let serving = Serving { settings: settings.unary.clone(), registry: registry.clone() };
     let direct = || {
+        let (for_tcp, for_quic) = (serving.clone(), serving.clone());
         let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
         let tcp = Dialable::new(tcp, settings.scope())
             .upgrade(Version::V1Lazy)
             .authenticate(noise.clone())
             .multiplex(Coalescing(muxer.clone()))
             .timeout(settings.limits.dial_deadline)
-            .map(|upgraded, _| wrapped(upgraded));
+            .map(move |upgraded, _| for_tcp.wrap(upgraded));
         let mut quic = quic::Config::new(&settings.keypair);
         quic.handshake_timeout = settings.limits.dial_deadline;
         quic.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
         let quic = quic::tokio::Transport::new(quic);
-        let quic = Dialable::new(quic, settings.scope()).map(|upgraded, _| wrapped(upgraded));
+        let quic = Dialable::new(quic, settings.scope()).map(move |upgraded, _| for_quic.wrap(upgraded));
         OrTransport::new(quic, tcp).map(|either, _| either.into_inner())
     };
     let named = dns::tokio::Transport::system(direct()).map(Transport::boxed).unwrap_or_else(|error| {
@@ -64,6 +75,6 @@ pub(super) fn build(
         .authenticate(noise.clone())
         .multiplex(Coalescing(muxer.clone()))
         .timeout(settings.limits.dial_deadline)
-        .map(|upgraded, _| wrapped(upgraded));
+        .map(move |upgraded, _| serving.wrap(upgraded));
     Ok(OrTransport::new(relayed, named).map(|either, _| either.into_inner()).boxed())
 }

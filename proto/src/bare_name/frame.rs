@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-const HEADER: &[u8] = b"/multistream/1.0.0\n";
-const NA: &[u8] = b"na\n";
+pub(super) const HEADER: &[u8] = b"/multistream/1.0.0\n";
+pub(super) const NA: &[u8] = b"na\n";
 const LS: &[u8] = b"ls\n";
 
 /// Translates one name.
@@ -85,7 +85,8 @@ fn translate_list(mut list: &[u8], rename: Rename) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn put_frame(out: &mut Vec<u8>, parts: &[&[u8]]) {
+/// Appends the frame whose body is all of `parts`.
+pub(super) fn put_frame(out: &mut Vec<u8>, parts: &[&[u8]]) {
     let mut length: usize = parts.iter().map(|part| part.len()).sum();
     out.reserve(length + 3);
     while length >= 0x80 {

@@ -13,12 +13,13 @@
 //!   yamux, noise, tcp (stock)      DHTProtocol.rpc_ping           on the wire
 //! ```
 //!
-//! [`BareMuxer`] wraps the muxer of an upgraded connection, and each of its substreams becomes a
-//! [`BareStream`]. That follows the multistream handshake of its own substream in both directions
-//! and forgets everything at the first byte of data; from then on a poll costs one check.
+//! A [`BareStream`] follows the multistream handshake of its own substream in both directions and forgets everything
+//! at the first byte of data; from then on a poll costs one check. Every substream of every connection must be one: the
+//! muxer of an upgraded connection is wrapped in a [`Muxer`](crate::unary::Muxer), which also answers the calls of our
+//! own handlers, below the swarm.
 
+mod arrival;
 mod frame;
-mod muxer;
 mod negotiation;
 mod stream;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use std::{borrow::Cow, fmt};
 
 use libp2p::StreamProtocol;
 
-pub use muxer::BareMuxer;
+pub(crate) use arrival::{Arrival, Proposal};
 pub use stream::BareStream;
 
 /// Marks, inside the process, a name that has no leading slash on the wire.
@@ -65,25 +66,23 @@ pub struct HandlerName(StreamProtocol);
 impl HandlerName {
     /// Checks `name`, such as `DHTProtocol.rpc_ping`.
     pub fn new(name: &str) -> Result<Self, NameError> {
-        match name {
-            "" => return Err(NameError::Empty),
-            "na" | "ls" => return Err(NameError::Command(name.to_owned())),
-            _ if name.contains('\n') => return Err(NameError::LineFeed(name.to_owned())),
-            _ if name.starts_with('/') => return Err(NameError::Slash(name.to_owned())),
-            _ if name.len() > MAX_NAME_BYTES => return Err(NameError::TooLong(name.len())),
-            _ => {}
-        }
+        Self::check(name)?;
         // The prefix begins with a slash, which is all that is asked of a protocol.
         StreamProtocol::try_from_owned([PREFIX, name].concat())
             .map(Self)
             .map_err(|_| NameError::Slash(name.to_owned()))
     }
 
-    /// The handler that libp2p knows as `protocol`, if it is one.
-    pub(crate) fn from_protocol(protocol: &StreamProtocol) -> Option<Self> {
-        let name = protocol.as_ref().strip_prefix(PREFIX)?;
-        // A second slash follows where the wire has a slash.
-        (!name.starts_with('/')).then(|| Self(protocol.clone()))
+    /// What [`new`](Self::new) asks of a name.
+    fn check(name: &str) -> Result<(), NameError> {
+        match name {
+            "" => Err(NameError::Empty),
+            "na" | "ls" => Err(NameError::Command(name.to_owned())),
+            _ if name.contains('\n') => Err(NameError::LineFeed(name.to_owned())),
+            _ if name.starts_with('/') => Err(NameError::Slash(name.to_owned())),
+            _ if name.len() > MAX_NAME_BYTES => Err(NameError::TooLong(name.len())),
+            _ => Ok(()),
+        }
     }
 
     /// The name as it is on the wire.

@@ -3,7 +3,7 @@
 use std::{mem, task::Waker};
 
 use super::{
-    frame::{Kind, Progress, progress, translate},
+    frame::{HEADER, Kind, Progress, progress, translate},
     to_inside, to_wire,
 };
 
@@ -67,6 +67,8 @@ pub(super) struct Negotiation {
     pub(super) tx: Flow,
     pub(super) tx_frame: Vec<u8>,
     pub(super) tx_queue: Queue,
+    /// Our header was sent before: the one that comes next is dropped.
+    header_sent: bool,
     /// Whether our header was held back once.
     pub(super) header_waited: bool,
     /// Whether our confirmation may be held back was asked, and it is held back now.
@@ -86,11 +88,44 @@ impl Negotiation {
             tx: Flow::Frames,
             tx_frame: Vec::new(),
             tx_queue: Queue::default(),
+            header_sent: false,
             header_waited: false,
             confirmation_asked: false,
             confirmation_waits: false,
             reader: None,
         }
+    }
+
+    /// A listener that has accepted a proposal, and has not sent its `confirmation`.
+    pub(super) fn accepted(confirmation: Vec<u8>) -> Self {
+        let tx_queue = Queue { bytes: confirmation, taken: 0 };
+        Self {
+            rx: Flow::Raw,
+            tx: Flow::Raw,
+            tx_queue,
+            confirmation_asked: true,
+            confirmation_waits: true,
+            ..Self::new(Role::Listener)
+        }
+    }
+
+    /// A listener whose first frames were `read` before.
+    pub(super) fn resumed(mut read: &[u8], header_sent: bool) -> Self {
+        let mut negotiation = Self { header_sent, ..Self::new(Role::Listener) };
+        while negotiation.rx == Flow::Frames {
+            match progress(&negotiation.rx_frame) {
+                Progress::Need(_) if read.is_empty() => break,
+                Progress::Need(missing) => {
+                    let (part, rest) = read.split_at(read.len().min(missing));
+                    negotiation.rx_frame.extend_from_slice(part);
+                    read = rest;
+                }
+                Progress::Done(head) => negotiation.on_received(head),
+                Progress::Bad => negotiation.give_up_receiving(),
+            }
+        }
+        negotiation.rx_queue.bytes.extend_from_slice(read);
+        negotiation
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -143,6 +178,9 @@ impl Negotiation {
     /// Our side wrote a whole frame; its body starts at `head`.
     fn on_sent(&mut self, head: usize) {
         let frame = mem::take(&mut self.tx_frame);
+        if frame[head..] == *HEADER && mem::take(&mut self.header_sent) {
+            return;
+        }
         let kind = translate(&frame[head..], to_wire, &mut self.tx_queue.bytes);
         match (self.role, kind) {
             (Role::Dialer, Kind::Name) => self.tx = Flow::Undecided,

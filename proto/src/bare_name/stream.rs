@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How much of a frame is read at once, in bytes. Most handshake frames are shorter.
-const READ_CHUNK: usize = 256;
+pub(super) const READ_CHUNK: usize = 256;
 
 /// How much of the first data goes out together with the handshake, in bytes: yamux's largest frame. A
 /// lazy dialer's request is then one frame, one encryption and one packet, not two.
@@ -36,6 +36,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BareStream<S> {
     /// A substream that the remote opened: our side answers.
     pub fn listener(inner: S) -> Self {
         Self { inner, negotiation: Some(Box::new(Negotiation::new(Role::Listener))) }
+    }
+
+    /// A substream that the remote opened, and whose proposal is accepted: data follows in both directions.
+    /// `confirmation` goes out with the first data that is written, or as soon as a reader waits.
+    pub(super) fn accepted(inner: S, confirmation: Vec<u8>) -> Self {
+        Self { inner, negotiation: Some(Box::new(Negotiation::accepted(confirmation))) }
+    }
+
+    /// A substream that the remote opened, of which whole frames, or one malformed one, were `read` by somebody else,
+    /// who may have sent our header.
+    pub(super) fn resumed(inner: S, read: &[u8], header_sent: bool) -> Self {
+        Self { inner, negotiation: Some(Box::new(Negotiation::resumed(read, header_sent))) }
     }
 
     /// Whether the handshake is over and bytes pass untouched.

@@ -1,5 +1,6 @@
 //! The wrapper against the real multistream-select and against a Go-like peer.
 
+mod arrivals;
 mod peers;
 mod pipe;
 

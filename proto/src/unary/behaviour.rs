@@ -33,9 +33,14 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Serves what `registry` serves, within `settings`.
+    /// Calls within `settings`. What `registry` serves is served by the [`Muxer`](super::Muxer) of each connection, which
+    /// must have the same registry.
     pub fn new(settings: Settings, registry: Registry) -> Self {
         Self { settings, registry, connections: HashMap::new(), calls: VecDeque::new() }
+    }
+
+    fn handler(&self, peer: PeerId) -> Handler {
+        Handler::new(self.registry.callers.get(peer), self.settings.outbound_per_connection)
     }
 
     /// Whether a call to `peer` would find a connection.
@@ -74,7 +79,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(peer, self.settings.clone(), self.registry.clone()))
+        Ok(self.handler(peer))
     }
 
     fn handle_established_outbound_connection(
@@ -85,7 +90,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(peer, self.settings.clone(), self.registry.clone()))
+        Ok(self.handler(peer))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -1,74 +1,79 @@
-//! The unary calls of one connection, driven by the connection's own task.
+//! Our calls over one connection, driven by the connection's own task. Those of the remote are the
+//! [`Muxer`](super::Muxer)'s.
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
     future::{Ready, ready},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use futures::{
-    StreamExt,
-    future::{BoxFuture, FutureExt},
-    stream::FuturesUnordered,
-};
+use futures::{StreamExt, stream::FuturesUnordered};
+use futures_bounded::Delay;
 use libp2p::{
-    PeerId, Stream, StreamProtocol,
-    core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
+    Stream, StreamProtocol,
+    core::upgrade::{DeniedUpgrade, OutboundUpgrade, UpgradeInfo},
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
-        handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
+        handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedOutbound},
     },
 };
 
 use super::{
-    CallError, Registry, Settings,
-    counters::count,
-    inbound::Host,
+    CallError,
+    callers::Caller,
     outbound::{Exchange, QueuedCall},
 };
-use crate::bare_name::HandlerName;
 
-/// Calls of one connection that may be told at once that we are busy. Each holds a stream until the
-/// caller has read it; more streams than that are reset.
-const REFUSALS_PER_CONNECTION: usize = 1024;
+/// How long a connection is kept at least after a call in either direction. Hivemind peers call each other every few
+/// minutes (records are renewed after 60 to 120 s, tables refreshed after some minutes).
+const KEPT_AFTER_CALL: Duration = Duration::from_secs(600);
 
-/// The unary calls of one connection.
+/// Our calls over one connection.
 pub struct Handler {
-    host: Arc<Host>,
+    limit: usize,
     /// Calls that need a stream.
     queued: VecDeque<QueuedCall>,
     /// Calls for which a stream is being opened.
     opening: usize,
     outbound: FuturesUnordered<Exchange<Stream>>,
-    inbound: FuturesUnordered<BoxFuture<'static, ()>>,
-    refusals: FuturesUnordered<BoxFuture<'static, ()>>,
+    caller: Arc<Caller>,
+    /// The calls that had begun when the connection's use was last looked at.
+    calls_seen: u64,
+    /// While it runs, the connection is kept. One timer for all calls: the swarm's own is a new one for each.
+    kept: Option<Delay>,
 }
 
 impl Handler {
-    pub(super) fn new(caller: PeerId, settings: Settings, registry: Registry) -> Self {
+    /// `limit` calls may be under way at once.
+    pub(super) fn new(caller: Arc<Caller>, limit: usize) -> Self {
         Self {
-            host: Arc::new(Host { caller, settings, registry }),
+            limit,
             queued: VecDeque::new(),
             opening: 0,
             outbound: FuturesUnordered::new(),
-            inbound: FuturesUnordered::new(),
-            refusals: FuturesUnordered::new(),
+            caller,
+            calls_seen: 0,
+            kept: None,
         }
     }
 
-    fn on_inbound(&mut self, stream: Stream, protocol: &StreamProtocol) {
-        let host = self.host.clone();
-        if self.inbound.len() < host.settings.inbound_per_connection {
-            // The name was on our own list.
-            if let Some(handler) = HandlerName::from_protocol(protocol) {
-                self.inbound.push(host.serve(stream, handler).boxed());
+    fn poll_use(&mut self, cx: &mut Context<'_>) {
+        loop {
+            if let Some(kept) = &mut self.kept
+                && Pin::new(kept).poll(cx).is_pending()
+            {
+                return;
             }
-        } else if self.refusals.len() < REFUSALS_PER_CONNECTION {
-            self.refusals.push(host.turn_away(stream).boxed());
-        } else {
-            count(&host.registry.cells.refused_busy);
+            let calls = self.caller.calls();
+            self.kept = (calls != self.calls_seen).then(|| Delay::tokio(KEPT_AFTER_CALL));
+            self.calls_seen = calls;
+            if self.kept.is_none() {
+                return;
+            }
         }
     }
 }
@@ -76,21 +81,24 @@ impl Handler {
 impl ConnectionHandler for Handler {
     type FromBehaviour = QueuedCall;
     type ToBehaviour = Infallible;
-    type InboundProtocol = Offer;
+    type InboundProtocol = DeniedUpgrade;
     type OutboundProtocol = Proposal;
     type InboundOpenInfo = ();
     type OutboundOpenInfo = QueuedCall;
 
-    fn listen_protocol(&self) -> SubstreamProtocol<Offer> {
-        // Called at every poll of the connection, so the list is shared.
-        let offer = Offer { names: self.host.registry.offered(), next: 0 };
-        SubstreamProtocol::new(offer, ()).with_timeout(self.host.settings.read_deadline)
+    fn listen_protocol(&self) -> SubstreamProtocol<DeniedUpgrade> {
+        SubstreamProtocol::new(DeniedUpgrade, ())
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        self.kept.is_some()
     }
 
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Proposal, QueuedCall, Infallible>> {
+        self.poll_use(cx);
         while let Some(call) = self.queued.pop_front() {
             if call.reply.is_cancelled() {
                 continue;
@@ -102,26 +110,21 @@ impl ConnectionHandler for Handler {
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         while let Poll::Ready(Some(())) = self.outbound.poll_next_unpin(cx) {}
-        while let Poll::Ready(Some(())) = self.inbound.poll_next_unpin(cx) {}
-        while let Poll::Ready(Some(())) = self.refusals.poll_next_unpin(cx) {}
         Poll::Pending
     }
 
     fn on_behaviour_event(&mut self, call: QueuedCall) {
+        self.caller.note_outbound();
         let under_way = self.queued.len() + self.opening + self.outbound.len();
-        if under_way < self.host.settings.outbound_per_connection {
+        if under_way < self.limit {
             self.queued.push_back(call);
         } else {
             call.reply.send(Err(CallError::Busy));
         }
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Offer, Proposal, (), QueuedCall>) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, DeniedUpgrade, Proposal, (), QueuedCall>) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
-                let (stream, protocol) = protocol;
-                self.on_inbound(stream, &protocol);
-            }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
                 self.opening = self.opening.saturating_sub(1);
                 if !info.reply.is_cancelled() {
@@ -139,42 +142,6 @@ impl ConnectionHandler for Handler {
             }
             _ => {}
         }
-    }
-}
-
-/// The handlers that we serve, offered to a caller. Also the iterator over their names.
-#[derive(Clone)]
-pub struct Offer {
-    names: Arc<[StreamProtocol]>,
-    next: usize,
-}
-
-impl Iterator for Offer {
-    type Item = StreamProtocol;
-
-    fn next(&mut self) -> Option<StreamProtocol> {
-        let name = self.names.get(self.next)?.clone();
-        self.next += 1;
-        Some(name)
-    }
-}
-
-impl UpgradeInfo for Offer {
-    type Info = StreamProtocol;
-    type InfoIter = Self;
-
-    fn protocol_info(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl InboundUpgrade<Stream> for Offer {
-    type Output = (Stream, StreamProtocol);
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Output, Infallible>>;
-
-    fn upgrade_inbound(self, stream: Stream, protocol: StreamProtocol) -> Self::Future {
-        ready(Ok((stream, protocol)))
     }
 }
 
@@ -197,5 +164,36 @@ impl OutboundUpgrade<Stream> for Proposal {
 
     fn upgrade_outbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
         ready(Ok(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::task::noop_waker_ref;
+    use libp2p::PeerId;
+    use tokio::time::advance;
+
+    use super::{super::callers::Callers, *};
+
+    fn is_kept(handler: &mut Handler) -> bool {
+        assert!(handler.poll(&mut Context::from_waker(noop_waker_ref())).is_pending());
+        handler.connection_keep_alive()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_while_there_are_calls() {
+        let caller = Callers::default().get(PeerId::random());
+        let mut handler = Handler::new(caller.clone(), 1);
+        assert!(!is_kept(&mut handler));
+        drop(caller.begin(1));
+        assert!(is_kept(&mut handler));
+        advance(KEPT_AFTER_CALL / 2).await;
+        caller.note_outbound();
+        advance(KEPT_AFTER_CALL * 3 / 4).await;
+        assert!(is_kept(&mut handler), "the last call was less than that ago");
+        advance(KEPT_AFTER_CALL * 2).await;
+        assert!(!is_kept(&mut handler));
+        drop(caller.begin(1));
+        assert!(is_kept(&mut handler));
     }
 }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use libp2p::PeerId;
 
 use super::{
     Registry, Settings,
+    callers::Caller,
     codec::{self, CALL_ID_BYTES, CallId, Content},
     counters::count,
     deadline::within,
@@ -32,7 +32,7 @@ const NO_ID: CallId = [0; CALL_ID_BYTES];
 
 /// What all inbound calls of a connection share.
 pub(super) struct Host {
-    pub(super) caller: PeerId,
+    pub(super) caller: Arc<Caller>,
     pub(super) settings: Settings,
     pub(super) registry: Registry,
 }
@@ -47,7 +47,7 @@ enum Request {
 
 impl Host {
     /// Serves the call that comes on `io`, within the deadlines.
-    pub(super) async fn serve<S>(self: Arc<Self>, mut io: S, handler: HandlerName)
+    pub(super) async fn serve<S>(&self, mut io: S, handler: HandlerName)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -59,7 +59,7 @@ impl Host {
     }
 
     /// Answers "busy" to the call that comes on `io`.
-    pub(super) async fn turn_away<S>(self: Arc<Self>, mut io: S)
+    pub(super) async fn turn_away<S>(&self, mut io: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -118,7 +118,7 @@ impl Host {
             Err(e) => return malformed(format!("malformed request: {e}")),
         };
         let data = codec::keep(body, data);
-        match self.registry.queue(self.caller, handler, data, reader.into_reservation()) {
+        match self.registry.queue(self.caller.peer, handler, data, reader.into_reservation()) {
             Ok(answer) => Request::Queued(id, answer),
             Err(Refusal::Busy) => {
                 count(&cells.refused_busy);

@@ -12,7 +12,7 @@
 //! - Calls are told apart by their stream, never by their order.
 //!
 //! An inbound call goes from its connection's own task straight into the queue of whoever serves the
-//! handler ([`Registry`]); the swarm's task never sees it. Everything is bounded: calls a connection,
+//! handler ([`Registry`]); the swarm never sees it ([`Muxer`]). Everything is bounded: calls a peer,
 //! bytes a message, bytes of all calls under way, and the time of each step. What is over a bound is
 //! answered with an error text; a connection is never closed for it.
 //!
@@ -23,6 +23,7 @@
 
 mod behaviour;
 mod budget;
+mod callers;
 mod codec;
 mod counters;
 mod deadline;
@@ -30,6 +31,7 @@ mod frame_reader;
 mod handler;
 mod inbound;
 mod latency;
+mod muxer;
 mod outbound;
 mod registry;
 #[cfg(test)]
@@ -45,6 +47,7 @@ pub use behaviour::Behaviour;
 pub use counters::Counters;
 pub use handler::Handler;
 pub use latency::{LATENCY_BOUNDS, Latency, Stopwatch};
+pub use muxer::Muxer;
 pub use registry::{InboundCall, Mailbox, Registry};
 
 /// Bounds of the unary calls of a node.
@@ -52,8 +55,8 @@ pub use registry::{InboundCall, Mailbox, Registry};
 pub struct Settings {
     /// The largest message in either direction, in bytes, its length prefix not counted.
     pub max_message_bytes: usize,
-    /// Inbound calls under way on one connection; more are answered "busy".
-    pub inbound_per_connection: usize,
+    /// Inbound calls of one peer under way; more are answered "busy".
+    pub inbound_per_peer: usize,
     /// Outbound calls under way on one connection; more fail with [`CallError::Busy`].
     pub outbound_per_connection: usize,
     /// Within this a request must have come, and an answer must have been taken.
@@ -69,7 +72,7 @@ impl Default for Settings {
             max_message_bytes: 4 * 1024 * 1024,
             // One p2pd carries all calls of a Python process. Together they stay below the 4096
             // streams that yamux can be given, over which it closes the connection.
-            inbound_per_connection: 1024,
+            inbound_per_peer: 1024,
             outbound_per_connection: 1024,
             // Time for a largest message over a line of 4 Mbit/s.
             read_deadline: Duration::from_secs(10),

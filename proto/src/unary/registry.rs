@@ -9,11 +9,12 @@ use std::{
 
 use async_channel::{Receiver, Sender, TrySendError};
 use futures::channel::oneshot;
-use libp2p::{PeerId, StreamProtocol};
+use libp2p::PeerId;
 
 use super::{
     CallError, Counters,
     budget::{Budget, Reservation},
+    callers::Callers,
     counters::Cells,
     latency::{Latencies, Latency, Measuring, Stopwatch},
 };
@@ -76,17 +77,20 @@ pub(super) enum Refusal {
     Busy,
 }
 
+/// One handler, and the queue of whoever serves it.
 struct Served {
-    queues: HashMap<HandlerName, (Sender<InboundCall>, Mailbox)>,
-    /// What is offered in handshakes, made once for all of them.
-    offered: Arc<[StreamProtocol]>,
+    name: HandlerName,
+    sender: Sender<InboundCall>,
+    mailbox: Mailbox,
 }
 
 /// The handlers that are served. Clones share one state; names may be added at any time, and every
-/// connection offers them from then on.
+/// connection serves them from then on.
 #[derive(Clone)]
 pub struct Registry {
-    served: Arc<RwLock<Served>>,
+    /// By the name on the wire.
+    served: Arc<RwLock<HashMap<String, Served>>>,
+    pub(super) callers: Callers,
     pub(super) cells: Arc<Cells>,
     pub(super) budget: Budget,
     inbound: Latencies,
@@ -101,16 +105,17 @@ impl Default for Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registry({:?})", self.offered())
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "Registry({:?})", served.keys())
     }
 }
 
 impl Registry {
     /// Serves nothing yet.
     pub fn new() -> Self {
-        let served = Served { queues: HashMap::new(), offered: Arc::from([]) };
         Self {
-            served: Arc::new(RwLock::new(served)),
+            served: Arc::default(),
+            callers: Callers::default(),
             cells: Arc::default(),
             budget: Budget::default(),
             inbound: Latencies::default(),
@@ -129,13 +134,22 @@ impl Registry {
     pub fn serve(&self, names: &[HandlerName], capacity: usize) -> Mailbox {
         // The state is whole between any two statements below, so a panic elsewhere does not spoil it.
         let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        let known = names.iter().find_map(|name| served.queues.get(name));
-        let queue = known.cloned().unwrap_or_else(|| async_channel::bounded(capacity.max(1)));
+        let known = names.iter().find_map(|name| served.get(name.as_str()));
+        let (sender, mailbox) = match known {
+            Some(known) => (known.sender.clone(), known.mailbox.clone()),
+            None => async_channel::bounded(capacity.max(1)),
+        };
         for name in names {
-            served.queues.insert(name.clone(), queue.clone());
+            let (name, sender, mailbox) = (name.clone(), sender.clone(), mailbox.clone());
+            served.insert(name.as_str().to_owned(), Served { name, sender, mailbox });
         }
-        served.offered = served.queues.keys().map(HandlerName::protocol).collect();
-        queue.1
+        mailbox
+    }
+
+    /// The handler whose name is `name` on the wire, if it is served.
+    pub(super) fn served(&self, name: &str) -> Option<HandlerName> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.get(name).map(|served| served.name.clone())
     }
 
     /// What happened to the calls of this node so far.
@@ -184,7 +198,7 @@ impl Registry {
     ) -> Result<Answer, Refusal> {
         let (reply, answer) = oneshot::channel();
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
-        let (sender, _) = served.queues.get(&handler).ok_or(Refusal::Unknown)?;
+        let sender = &served.get(handler.as_str()).ok_or(Refusal::Unknown)?.sender;
         let measuring = self.inbound.begin(&handler);
         let call = InboundCall { caller, handler, data, reply, measuring, _reservation: reservation };
         match sender.try_send(call) {
@@ -192,11 +206,6 @@ impl Registry {
             Err(TrySendError::Full(_)) => Err(Refusal::Busy),
             Err(TrySendError::Closed(_)) => Err(Refusal::Unknown),
         }
-    }
-
-    /// The names that are offered in handshakes.
-    pub(super) fn offered(&self) -> Arc<[StreamProtocol]> {
-        self.served.read().unwrap_or_else(PoisonError::into_inner).offered.clone()
     }
 }
 

@@ -22,8 +22,8 @@ async fn with_callee(settings: Settings, registry: Registry) -> (Node, Node) {
 }
 
 #[tokio::test]
-async fn more_calls_than_a_connection_may_have_are_told_busy() {
-    let settings = Settings { inbound_per_connection: 3, ..Settings::default() };
+async fn more_calls_than_a_peer_may_have_are_told_busy() {
+    let settings = Settings { inbound_per_peer: 3, ..Settings::default() };
     let (caller, callee) = with_callee(settings, Registry::new()).await;
     let mailbox = callee.registry.serve(&[name("Test.rpc_wait")], 16);
     let mut waiting = Vec::new();

@@ -13,8 +13,8 @@ use libp2p::{
 };
 use tokio::sync::mpsc;
 
-use super::super::{Behaviour, CallError, InboundCall, OutboundCall, Registry, Settings};
-use crate::bare_name::{BareMuxer, HandlerName};
+use super::super::{Behaviour, CallError, InboundCall, Muxer, OutboundCall, Registry, Settings};
+use crate::bare_name::HandlerName;
 
 /// Long enough for every call that is meant to succeed, on a machine under load.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,7 +25,11 @@ pub(super) fn name(name: &str) -> HandlerName {
     HandlerName::new(name).unwrap()
 }
 
-pub(super) fn transport(key: &Keypair, bare: bool) -> Boxed<(PeerId, StreamMuxerBox)> {
+/// With `served`, one that serves; without, one whose streams are as they are on the wire.
+pub(super) fn transport(
+    key: &Keypair,
+    served: Option<(Settings, Registry)>,
+) -> Boxed<(PeerId, StreamMuxerBox)> {
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(4096);
     tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
@@ -33,8 +37,12 @@ pub(super) fn transport(key: &Keypair, bare: bool) -> Boxed<(PeerId, StreamMuxer
         .authenticate(noise::Config::new(key).unwrap())
         .multiplex(muxer)
         .map(move |(peer, muxer), _| {
-            let muxer =
-                if bare { StreamMuxerBox::new(BareMuxer::new(muxer)) } else { StreamMuxerBox::new(muxer) };
+            let muxer = match served.clone() {
+                Some((settings, registry)) => {
+                    StreamMuxerBox::new(Muxer::new(muxer, peer, settings, registry))
+                }
+                None => StreamMuxerBox::new(muxer),
+            };
             (peer, muxer)
         })
         .boxed()
@@ -69,8 +77,9 @@ impl Node {
             .with_idle_connection_timeout(PATIENCE)
             .with_max_negotiating_inbound_streams(1024)
             .with_substream_upgrade_protocol_override(version);
+        let transport = transport(&key, Some((settings.clone(), registry.clone())));
         let behaviour = Behaviour::new(settings, registry.clone());
-        let mut swarm = Swarm::new(transport(&key, true), behaviour, peer, config);
+        let mut swarm = Swarm::new(transport, behaviour, peer, config);
         swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
         let address = loop {
             if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {

@@ -38,7 +38,7 @@ impl RawPeer {
     pub(super) async fn dial(address: &Multiaddr) -> Self {
         let key = Keypair::generate_ed25519();
         let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
-        let mut transport = transport(&key, false);
+        let mut transport = transport(&key, None);
         let (_, mut muxer) = transport.dial(address.clone(), options).unwrap().await.unwrap();
         let (wanted, mut wants) = mpsc::channel(16);
         let (to_opened, opened) = mpsc::channel(16);
