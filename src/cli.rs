@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
+use petald_actors::monitor::state::Shown;
 
 use crate::probe::Target;
 use crate::status::Place;
@@ -13,7 +15,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
    0  done; for `run`: drained after SIGTERM or SIGINT
   64  wrong usage
-  69  `check` or `probe` found something that does not work; `status`: not visible
+  69  `check` or `probe` found something that does not work; `status`: not visible; `map`: no way in
   70  the root supervisor gave up
   74  a file or a socket could not be used; `status`: no node answers
   75  another petald holds the data folder
@@ -29,6 +31,13 @@ An address is dialled as it is. A PEER_ID alone is found through the initial pee
 --config, or through every --peer. The layers are find or dns, dial and noise; then
 identify, kad, dht_ping, call_back, rpc_info and records. The exit code is 0 if all of
 them answered.";
+
+const MAP: &str = "\
+The swarm is entered through the initial peers of --config and through every --peer; no
+node need run here. Shown are the models of the swarm's index and those of the config. In
+a bar each # is online, + joining, - offline, x unreachable; the line above the bars
+counts the servers of each block that are online and answer. The exit code is 0 if
+somebody let us in.";
 
 /// Keeps a Petals node visible in its swarm
 #[derive(Debug, Parser)]
@@ -66,6 +75,23 @@ pub(crate) enum Command {
         /// Show it again each second: drawn on a terminal, elsewhere with --json an object a line
         #[arg(long)]
         watch: bool,
+    },
+    /// Show a whole swarm from outside: its bootstraps, its models, and every server with its blocks
+    #[command(after_help = MAP)]
+    Map {
+        /// A peer of the swarm, with its id, through which it is entered; may be given several times
+        #[arg(long = "peer", value_name = "ADDR")]
+        peers: Vec<Multiaddr>,
+        /// Print what health.petals.dev would, as JSON
+        #[arg(long)]
+        json: bool,
+        /// Look again and again: drawn on a terminal, elsewhere with --json an object a line
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Look at one peer from outside, layer by layer, and name the layer that fails
     #[command(after_help = PROBE)]
@@ -132,6 +158,36 @@ pub(crate) struct ConfigArgs {
     /// Set one key, over all other layers; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) set: Vec<(String, String)>,
+}
+
+/// Which servers are shown.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Filter {
+    /// Only models that have this in their prefix or name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) model: Option<String>,
+    /// Only servers in this state; may be given several times
+    #[arg(long, value_name = "STATE", value_parser = state_parser())]
+    pub(crate) state: Vec<Shown>,
+    /// Only servers that have this in their peer id
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) id: Option<String>,
+    /// Only servers that have this in their public name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+}
+
+const STATES: [(&str, Shown); 4] = [
+    ("online", Shown::Online),
+    ("joining", Shown::Joining),
+    ("offline", Shown::Offline),
+    ("unreachable", Shown::Unreachable),
+];
+
+fn state_parser() -> impl TypedValueParser<Value = Shown> {
+    let named = |word: String| STATES.into_iter().find(|(known, _)| *known == word);
+    PossibleValuesParser::new(STATES.map(|(word, _)| word))
+        .try_map(move |word| named(word).map(|(_, state)| state).ok_or("no such state"))
 }
 
 /// Which config, for commands that need only the place of the key.

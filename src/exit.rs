@@ -17,7 +17,8 @@ pub(crate) enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 64,
-    /// `check` or `probe` found something that does not work; `status` found a node that is not visible.
+    /// `check` or `probe` found something that does not work; `status` found a node that is not visible; nobody let `map`
+    /// in.
     Unavailable = 69,
     /// The root supervisor gave up.
     GaveUp = 70,
@@ -38,6 +39,11 @@ pub(crate) enum Misuse {
          whole address"
     )]
     NoWayIn,
+    /// A swarm is to be shown, and nobody is named who is in it.
+    #[error(
+        "whose swarm? name it with --config FILE or --peer ADDR; an embedded config has no initial peers"
+    )]
+    NoSwarm,
 }
 
 impl From<Exit> for ExitCode {

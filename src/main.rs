@@ -7,6 +7,7 @@
 //! | [`mod@check`] | `petald check` |
 //! | [`mod@status`] | `petald status` |
 //! | [`probe`] | `petald probe` |
+//! | [`mod@map`] | `petald map` |
 //! | [`manual`] | `petald man`, `petald completions` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
@@ -26,6 +27,7 @@ mod greeting;
 mod identity;
 mod logging;
 mod manual;
+mod map;
 mod probe;
 mod progress;
 mod reload;
@@ -93,6 +95,10 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
                 say(format_args!("{finding}\n"));
             }
             Ok(Exit::works(findings.iter().all(check::Finding::is_ok)))
+        }
+        Command::Map { peers, json, watch, filter, config } => {
+            let means = map::means(peers, &load(&config)?)?;
+            Ok(within_runtime(map::map(&means, map::Show { json, watch, filter }))??)
         }
         Command::Probe { target, peers, json, config } => {
             let means = means(&target, peers, &config)?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub(crate) use client::Place;
 use client::{Client, ClientError};
-use page::Colours;
+pub(crate) use page::{Colours, span_of};
 
 use crate::config::Config;
 use crate::exit::Exit;
@@ -22,9 +22,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Of `admin.addr`: one line.
 const LARGEST_ADDRESS_BYTES: u64 = 4096;
 /// Moves to the upper left, and clears what is below.
-const REDRAW: &str = "\x1b[H\x1b[J";
+pub(crate) const REDRAW: &str = "\x1b[H\x1b[J";
 /// Clears the whole screen.
-const CLEAR: &str = "\x1b[2J";
+pub(crate) const CLEAR: &str = "\x1b[2J";
 
 /// How the node is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,19 +26,19 @@ impl Colours {
         if self.0 { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn good(self, text: &str) -> String {
+    pub(crate) fn good(self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    fn doubtful(self, text: &str) -> String {
+    pub(crate) fn doubtful(self, text: &str) -> String {
         self.paint("33", text)
     }
 
-    fn bad(self, text: &str) -> String {
+    pub(crate) fn bad(self, text: &str) -> String {
         self.paint("31", text)
     }
 
-    fn faint(self, text: &str) -> String {
+    pub(crate) fn faint(self, text: &str) -> String {
         self.paint("2", text)
     }
 }
@@ -222,7 +222,7 @@ fn number(value: &Value) -> String {
 }
 
 /// Seconds as people say them: the two largest units.
-fn span_of(seconds: f64) -> String {
+pub(crate) fn span_of(seconds: f64) -> String {
     let Ok(span) = Duration::try_from_secs_f64(seconds) else { return format!("{seconds:.0}s") };
     if span < Duration::from_secs(1) {
         return format!("{:.1}s", span.as_secs_f64());

@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "run",
     "check",
     "status",
+    "map",
     "probe",
     "identity",
     "identity new",

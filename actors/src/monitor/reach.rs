@@ -58,8 +58,10 @@ async fn called(network: &Handle, peer: PeerId) -> Reach {
     }
     let left = PATIENCE.saturating_sub(started.elapsed());
     match timeout(left, calls::rpc_info(network, peer, left)).await {
-        Ok(Ok(())) => Reach::Answered { seconds: started.elapsed().as_secs_f64() },
-        Ok(Err(error)) => Reach::Failed { error },
+        Ok(answer) => match answer.and_then(|answer| calls::is_map(&answer)) {
+            Ok(()) => Reach::Answered { seconds: started.elapsed().as_secs_f64() },
+            Err(error) => Reach::Failed { error },
+        },
         Err(_) => Reach::Failed { error: late("no answer to rpc_info") },
     }
 }

@@ -105,7 +105,10 @@ impl Expedition {
         }
         let left = REACH_DEADLINE.saturating_sub(started.elapsed());
         let answered = match self.offer {
-            Some(_) => calls::rpc_info(&self.away, own, left).await,
+            Some(_) => {
+                let answer = calls::rpc_info(&self.away, own, left).await;
+                answer.and_then(|answer| calls::is_petals(&answer))
+            }
             None => {
                 let ping = Request::Ping { sender: None, validate: false };
                 calls::exchange(&self.away, own, &ping, left).await.map(drop)
