@@ -118,9 +118,10 @@ fn alert(name: String, own: Keys, base: &Keys, section: &Section<'_>) -> Option<
 fn whom(entry: &Entry) -> Parsed<Whom> {
     match text(entry)?.as_str() {
         "self" => Ok(Whom::Ourselves),
-        id => id.parse().map(Whom::Peer).or_else(|error| {
-            entry.wrong(format!("{id:?} is not a peer id: {error}"), r#"expected "self" or a peer id"#)
-        }),
+        id => id
+            .parse()
+            .map(Whom::Peer)
+            .or_else(|_| entry.wrong(format!("{id:?} is not a peer id"), r#"expected "self" or a peer id"#)),
     }
 }
 

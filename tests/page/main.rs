@@ -15,6 +15,10 @@ mod large;
 mod lively;
 mod looks;
 mod node;
+mod real;
+#[allow(dead_code, reason = "shared with other tests, which use the rest of it")]
+#[path = "../support/mod.rs"]
+mod support;
 mod swarms;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode};
@@ -32,6 +36,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("live_updates", |driver| Box::pin(lively::updates(driver))),
     ("search", |driver| Box::pin(lively::search(driver))),
     ("hostile_names", |driver| Box::pin(hostile::names(driver))),
+    ("a_server_dies", |driver| Box::pin(real::a_server_dies(driver))),
     ("five_thousand_servers", |driver| Box::pin(large::five_thousand_servers(driver))),
 ];
 
