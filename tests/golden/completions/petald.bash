@@ -31,6 +31,9 @@ _petald() {
             petald,man)
                 cmd="petald__subcmd__man"
                 ;;
+            petald,map)
+                cmd="petald__subcmd__map"
+                ;;
             petald,probe)
                 cmd="petald__subcmd__probe"
                 ;;
@@ -54,6 +57,9 @@ _petald() {
                 ;;
             petald__subcmd__help,man)
                 cmd="petald__subcmd__help__subcmd__man"
+                ;;
+            petald__subcmd__help,map)
+                cmd="petald__subcmd__help__subcmd__map"
                 ;;
             petald__subcmd__help,probe)
                 cmd="petald__subcmd__help__subcmd__probe"
@@ -113,7 +119,7 @@ _petald() {
 
     case "${cmd}" in
         petald)
-            opts="-h -V --help --version run check status probe identity completions man help"
+            opts="-h -V --help --version run check status map probe identity completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -167,7 +173,7 @@ _petald() {
             return 0
             ;;
         petald__subcmd__help)
-            opts="run check status probe identity completions man help"
+            opts="run check status map probe identity completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -293,6 +299,20 @@ _petald() {
             return 0
             ;;
         petald__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        petald__subcmd__help__subcmd__map)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -574,6 +594,52 @@ _petald() {
             fi
             case "${prev}" in
                 --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        petald__subcmd__map)
+            opts="-c -h --peer --json --watch --model --state --id --name --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --peer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --model)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "online joining offline unreachable" -- "${cur}"))
+                    return 0
+                    ;;
+                --id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
