@@ -75,6 +75,11 @@ pub(crate) async fn a_server_dies(driver: &Driver) {
     let states: Vec<_> =
         account["history"].as_array().unwrap().iter().map(|moment| &moment["state"]).collect();
     assert_eq!(states, ["online", "unreachable"]);
-    let metrics = node.get("/metrics").await.unwrap().body;
-    assert!(metrics.lines().any(|line| line == r#"petald_alerts_total{outcome="told"} 1"#), "{metrics}");
+    // Metrics are as old as the last probe.
+    eventually(LIMIT, "it is counted", async || {
+        let metrics = node.get("/metrics").await?.body;
+        let told = metrics.lines().any(|line| line == r#"petald_alerts_total{outcome="told"} 1"#);
+        if told { Ok(()) } else { Err(metrics) }
+    })
+    .await;
 }

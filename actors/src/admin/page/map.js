@@ -60,7 +60,7 @@ function sums(swarm) {
   const all = [
     ["Models whole", `${figure(whole)} of ${figure(swarm.models.length)}`, ""],
     ["Servers", figure(servers.size), ""],
-    ...STATES.filter((state) => state !== "missing").map((state) => [state, figure(states[state]), state]),
+    ...STATES.filter((state) => state !== "missing").map((state) => [state, figure(states[state]), states[state] ? state : ""]),
     ["Bootstraps reached", `${reached} of ${swarm.bootstraps.length}`, reached === swarm.bootstraps.length ? "" : "unreachable"],
   ];
   at("sums").replaceChildren(...all.map(([name, value, state]) => make("div", { of: state },
