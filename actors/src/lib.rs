@@ -4,6 +4,7 @@
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
 pub mod admin;
+pub mod alerts;
 pub mod announcer;
 pub mod backend;
 pub mod bootstrap;
@@ -13,6 +14,7 @@ pub mod dht;
 pub mod durable;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod history;
 #[cfg(test)]
 mod logged;
 pub mod monitor;

@@ -36,6 +36,8 @@ const RESTART: &[&str] = &[
     "dht",
     "model",
     "monitor",
+    "history",
+    "alerts",
     "admin",
     "log.dir",
     "log.format",

@@ -19,6 +19,7 @@ mod dial_failure;
 mod dialer;
 mod driver;
 mod handle;
+mod hole_punching;
 mod limits;
 mod listening;
 mod messages;
