@@ -11,7 +11,7 @@
 //! │  ├─ rpc_info   whoever asks is told
 //! │  ├─ announcer  every record of ours is at its replicas
 //! │  ├─ pinger     our record tells how long the way to the following blocks is
-//! │  ├─ reachability  who asks whether a peer can be called is told what a stranger finds
+//! │  ├─ reachability  all know how others reach us; who asks whether a peer can be called is told what a stranger finds
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
 //!    ├─ monitor    what the whole swarm looks like from outside is known
@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use hivemind_proto::{
     dht,
-    records::{ModelInfo, RecordError, ServerInfo, ServerState},
+    records::{ModelInfo, RecordError, ServerInfo, ServerState, provider_key},
     unary,
 };
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
@@ -237,7 +237,7 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
         announce: config.announce.clone(),
         private_addresses: config.private_addresses,
         agent_version: concat!("petald/", env!("CARGO_PKG_VERSION")).into(),
-        reach: network::ReachSettings::default(),
+        reach: reach_settings(&foundation.config),
         limits: network::Limits {
             established: config.max_connections.get(),
             established_incoming: config.max_incoming_connections.get(),
@@ -247,6 +247,20 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
         },
         unary: unary::Settings::default(),
         pool: foundation.pool.clone(),
+    }
+}
+
+fn reach_settings(config: &Config) -> network::ReachSettings {
+    let network = &config.network;
+    let model = config.serving.as_ref().map(|serving| &serving.model.dht_prefix);
+    network::ReachSettings {
+        kad: network.kad_protocol.clone(),
+        provides: model.map(provider_key),
+        upnp: network.upnp,
+        use_relays: network.use_relays,
+        relays: network.relays.iter().filter_map(split_peer_id).collect(),
+        relay_service: network.relay_service.clone(),
+        ..network::ReachSettings::default()
     }
 }
 
@@ -355,6 +369,7 @@ fn server_info_settings(config: &Config) -> Result<server_info::Settings, Record
     Ok(server_info::Settings {
         offer: offer(config)?,
         stated: stated(config),
+        dialable: config.network.private_addresses || !config.network.announce.is_empty(),
         memory: Memory::in_file(config.server_info_file()),
     })
 }

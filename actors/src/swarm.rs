@@ -11,7 +11,7 @@
 //! ├─ rpc_info      whoever asks is told
 //! ├─ announcer     every record of ours is at its replicas
 //! ├─ pinger        our record tells how long the way to the following blocks is
-//! ├─ reachability  who asks whether a peer can be called is told what a stranger finds
+//! ├─ reachability  all know how others reach us; who asks whether a peer can be called is told what a stranger finds
 //! └─ observer      a stranger's view of us: the only source of "visible"
 //! ```
 //!
@@ -35,7 +35,7 @@ use crate::{
     network,
     observer::{self, Observer},
     pinger::{self, Pinger},
-    reachability::{self, Reachability},
+    reachability::{self, Reachability, Told},
     rpc_info::{self, RpcInfoServer},
     server_info::{self, ServerInfoStore},
     supervisor::{self, Child, ChildSettings, Intensity, Slot, Strategy},
@@ -144,7 +144,11 @@ pub fn branch(
     };
     let reachability = {
         let (settings, handle) = (settings.reachability, handle.clone());
-        let build = move |birth| Reachability::new(settings.clone(), handle.clone(), birth);
+        let (dht, server_info) = (dht.clone(), server_info.clone());
+        let build = move |birth| {
+            let told = Told { dht: above(&dht).recipient(), server_info: above(&server_info).recipient() };
+            Reachability::new(settings.clone(), handle.clone(), Some(told), birth)
+        };
         supervisor::actor("reachability", &Slot::new(), patience("reachability"), build)
     };
     let observer = seats.observer.as_ref().zip(settings.observer).map(|(seat, settings)| {

@@ -3,12 +3,15 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
-use petald_actors::network::is_public;
+use libp2p::{Multiaddr, StreamProtocol};
+use petald_actors::network::{RelayService, is_public};
 
 use super::section::Section;
-use super::values::{boolean, count, dialable_address, list, listen_address, path, peer_address, word};
+use super::values::{
+    boolean, bytes, count, dialable_address, duration, list, listen_address, path, peer_address, protocol,
+    word,
+};
 
 /// How a node comes to its swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ const SWARM: &[(&str, Swarm)] = &[("join", Swarm::Join), ("seed", Swarm::Seed)];
 pub(crate) struct Network {
     /// Where we listen; a port may be 0.
     pub(crate) listen: Vec<Multiaddr>,
-    /// Where others are told to find us; if empty, where we listen.
+    /// Where others are told to find us; if empty, what is found out about it.
     pub(crate) announce: Vec<Multiaddr>,
     /// Whether we join a swarm or may begin one.
     pub(crate) swarm: Swarm,
@@ -34,6 +37,16 @@ pub(crate) struct Network {
     pub(crate) initial_peers: Vec<Multiaddr>,
     /// Whether loopback and private addresses are told to others and dialled.
     pub(crate) private_addresses: bool,
+    /// The name of libp2p's Kademlia.
+    pub(crate) kad_protocol: StreamProtocol,
+    /// Whether a router is asked to forward our ports.
+    pub(crate) upnp: bool,
+    /// Whether relays stand in for us while nobody can dial us.
+    pub(crate) use_relays: bool,
+    /// Those that are asked first, each with its id.
+    pub(crate) relays: Vec<Multiaddr>,
+    /// What we do for others as a relay, if anything.
+    pub(crate) relay_service: Option<RelayService>,
     /// The file that holds our key, if not the one in the data folder.
     pub(crate) identity: Option<PathBuf>,
     /// The most connections at a time, in both directions.
@@ -53,6 +66,12 @@ impl Network {
         let swarm = section.take("swarm", word(SWARM));
         let initial_peers = section.take("initial_peers", list(peer_address));
         let private_addresses = section.take("private_addresses", boolean);
+        let kad_protocol = section.take("kad_protocol", protocol);
+        let upnp = section.take("upnp", boolean);
+        let use_relays = section.take("use_relays", boolean);
+        let relays = section.take("relays", list(peer_address));
+        let relay_service = section.take("relay_service", boolean);
+        let service = relay_service_bounds(&mut section);
         let identity = section.optional("identity", path);
         let max_connections = section.take("max_connections", count);
         let max_incoming_connections = section.optional("max_incoming_connections", count);
@@ -84,8 +103,21 @@ impl Network {
             section.wrong("max_incoming_connections", what, "lower it, or raise network.max_connections");
         }
         let all = |addresses: &Option<Vec<Multiaddr>>| addresses.clone().unwrap_or_default();
+        refuse_useless(
+            &section,
+            &Sources {
+                announces: !all(&announce).is_empty(),
+                upnp: upnp == Some(true),
+                private: private_addresses == Some(true),
+                use_relays: use_relays != Some(false),
+                relays: !all(&relays).is_empty(),
+            },
+        );
         match private_addresses {
-            Some(false) => refuse_private(&section, &all(&listen), &all(&announce), &all(&initial_peers)),
+            Some(false) => {
+                refuse_private(&section, &all(&listen), &all(&announce), &all(&initial_peers));
+                refuse_private_peers(&section, "relays", &all(&relays));
+            }
             Some(true) if all(&initial_peers).iter().any(is_of_a_public_swarm) => section.warn(
                 "private_addresses",
                 "tells a public swarm addresses that nobody else there can dial",
@@ -99,6 +131,11 @@ impl Network {
             swarm: swarm?,
             initial_peers: initial_peers?,
             private_addresses: private_addresses?,
+            kad_protocol: kad_protocol?,
+            upnp: upnp?,
+            use_relays: use_relays?,
+            relays: relays?,
+            relay_service: service.filter(|_| relay_service == Some(true)),
             identity: identity?,
             max_connections: max_connections?,
             max_incoming_connections: max_incoming_connections?.unwrap_or(most_of(max_connections?)),
@@ -108,9 +145,67 @@ impl Network {
     }
 }
 
+/// What a relay does at most; `None` if something is wrong with it.
+fn relay_service_bounds(section: &mut Section<'_>) -> Option<RelayService> {
+    let reservations = section.take("relay_reservations", count);
+    let circuits = section.take("relay_circuits", count);
+    let circuits_per_peer = section.take("relay_circuits_per_peer", count);
+    let circuit_duration = section.take("relay_circuit_duration", duration);
+    let circuit_bytes = section.take("relay_circuit_bytes", bytes);
+    let number = |count: NonZeroU32| usize::try_from(count.get()).unwrap_or(usize::MAX);
+    Some(RelayService {
+        reservations: number(reservations?),
+        circuits: number(circuits?),
+        circuits_per_peer: number(circuits_per_peer?),
+        circuit_duration: circuit_duration?,
+        circuit_bytes: circuit_bytes?,
+    })
+}
+
+/// Where addresses of ours may come from.
+struct Sources {
+    announces: bool,
+    upnp: bool,
+    private: bool,
+    use_relays: bool,
+    relays: bool,
+}
+
+/// Sources that another setting keeps from being heard.
+fn refuse_useless(section: &Section<'_>, sources: &Sources) {
+    if sources.announces && sources.upnp {
+        let what = "asks a router for addresses that nobody is told, since network.announce names them";
+        section.wrong("upnp", what, "leave out one of the two");
+    }
+    if sources.private && sources.upnp && !sources.announces {
+        let what = "asks a router for a public address in a swarm of one network";
+        section.warn("upnp", what, "leave it out, or set network.private_addresses = false");
+    }
+    if sources.relays && !sources.use_relays {
+        section.wrong(
+            "relays",
+            "are never asked, since network.use_relays is false",
+            "leave out one of the two",
+        );
+    } else if sources.relays && (sources.announces || sources.private) {
+        let why =
+            if sources.announces { "network.announce names" } else { "network.private_addresses tells" };
+        let what = format!("are never asked, since {why} where we are");
+        section.wrong("relays", what, "leave out one of the two");
+    }
+}
+
 /// Three quarters: nobody can keep us from our bootstraps.
 fn most_of(connections: NonZeroU32) -> NonZeroU32 {
     NonZeroU32::new(connections.get().div_ceil(4).saturating_mul(3)).unwrap_or(connections)
+}
+
+/// Peers at addresses that are not dialled.
+fn refuse_private_peers(section: &Section<'_>, key: &str, peers: &[Multiaddr]) {
+    let remedy = "name a public one, or set network.private_addresses = true in a swarm of one network";
+    for (index, address) in peers.iter().enumerate().filter(|(_, address)| !is_public(address)) {
+        section.wrong(&format!("{key}[{index}]"), format!("the private {address} is never dialled"), remedy);
+    }
 }
 
 /// Private addresses where they are neither told nor dialled.
@@ -123,13 +218,7 @@ fn refuse_private(section: &Section<'_>, listen: &[Multiaddr], announce: &[Multi
             remedy,
         );
     }
-    for (index, address) in peers.iter().enumerate().filter(|(_, address)| !is_public(address)) {
-        section.wrong(
-            &format!("initial_peers[{index}]"),
-            format!("the private {address} is never dialled"),
-            remedy,
-        );
-    }
+    refuse_private_peers(section, "initial_peers", peers);
     let everywhere = |address: &Multiaddr| {
         let ip = address.iter().next();
         matches!(ip, Some(Protocol::Ip4(ip)) if ip.is_unspecified())

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use libp2p::StreamProtocol;
 use libp2p::multiaddr::{Multiaddr, Protocol};
 use tracing_subscriber::EnvFilter;
 
@@ -140,24 +141,35 @@ pub(super) fn list<T: PartialEq>(item: impl Fn(&Entry) -> Parsed<T>) -> impl Fn(
     }
 }
 
-/// An address to listen on: an IP address and a TCP port, which may be 0.
+/// An address to listen on: an IP address, and a TCP port or a UDP port for QUIC, which may be 0.
 pub(super) fn listen_address(entry: &Entry) -> Parsed<Multiaddr> {
     let remedy = "expected such as \"/ip4/0.0.0.0/tcp/31337\"";
     let address = multiaddr(entry, remedy)?;
     match address.iter().collect::<Vec<_>>()[..] {
-        [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Tcp(_)] => Ok(address),
+        [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Tcp(_)]
+        | [Protocol::Ip4(_) | Protocol::Ip6(_), Protocol::Udp(_), Protocol::QuicV1] => Ok(address),
         _ => entry.wrong(format!("cannot listen on {address}"), remedy),
     }
 }
 
-/// An address under which others can dial: a host and a TCP port.
+/// An address under which others can dial: a host, and a TCP port or a UDP port for QUIC.
 pub(super) fn dialable_address(entry: &Entry) -> Parsed<Multiaddr> {
     let remedy = "expected such as \"/dns/node.example.org/tcp/31337\"";
     let address = multiaddr(entry, remedy)?;
     match address.iter().collect::<Vec<_>>()[..] {
-        [ref host, Protocol::Tcp(port)] if is_host(host) && port != 0 => Ok(address),
+        [ref host, Protocol::Tcp(port)] | [ref host, Protocol::Udp(port), Protocol::QuicV1]
+            if is_host(host) && port != 0 =>
+        {
+            Ok(address)
+        }
         _ => entry.wrong(format!("nobody could dial {address}"), remedy),
     }
+}
+
+/// The name of a libp2p protocol, such as `/ipfs/kad/1.0.0`.
+pub(super) fn protocol(entry: &Entry) -> Parsed<StreamProtocol> {
+    StreamProtocol::try_from_owned(entry.text()?)
+        .or_else(|error| entry.wrong(error.to_string(), "expected such as \"/ipfs/kad/1.0.0\""))
 }
 
 /// The address of a peer, with its id.

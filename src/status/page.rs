@@ -63,6 +63,7 @@ pub(super) fn page(node: &Value, colours: Colours) -> String {
     }
     spans(&node["visibility"]["look"]["blocks"]).into_iter().for_each(|span| row("blocks", span));
     row("peers", peers(reports));
+    row("reach", reach(reports, colours));
     row("clock", clock(&reports["dht"]["clock"]));
     row("process", process(&node["process"]));
     let _ = writeln!(page, "{} {}", colours.faint("tree      "), tree(node, colours));
@@ -154,6 +155,25 @@ fn peers(reports: &Value) -> String {
         number(&network["connections_inbound"]),
         number(&network["connections_outbound"]),
         number(&dht["known_nodes"])
+    )
+}
+
+/// What is announced of where we are, and what it is known from.
+fn reach(reports: &Value, colours: Colours) -> String {
+    let (reach, counts) = (&reports["reachability"], &reports["network"]["reach"]);
+    let addresses = |way: &str| reach[way].as_array().map_or(0, Vec::len);
+    let (direct, relayed) = (addresses("direct"), addresses("relayed"));
+    let announced = match reach["dialable"].as_bool() {
+        Some(true) if direct > 0 => colours.good(&format!("{direct} addresses of our own announced")),
+        Some(true) => colours.doubtful(&format!("{relayed} addresses at relays announced")),
+        Some(false) => colours.bad("no address announced"),
+        None => return "-".to_owned(),
+    };
+    format!(
+        "{announced}; dialled back by request {} times, not {} times; {} holes punched",
+        number(&counts["probes_reached"]),
+        number(&counts["probes_failed"]),
+        number(&counts["holes_punched"])
     )
 }
 
@@ -259,7 +279,9 @@ mod tests {
                 "announcer": { "confirmed": 10, "records": 10, "least_replicas": 4, "seconds_to_expiry": 243.0,
                     "attempts": 7, "failed_attempts": 1 },
                 "network": { "connected_peers": 4, "connections": 5, "connections_inbound": 2,
-                    "connections_outbound": 3 },
+                    "connections_outbound": 3,
+                    "reach": { "probes_reached": 2, "probes_failed": 0, "holes_punched": 0 } },
+                "reachability": { "dialable": true, "direct": ["/ip4/11.0.0.1/tcp/1"], "relayed": [] },
                 "dht": { "known_nodes": 4, "clock": { "offset_seconds": -0.0123, "samples": 4,
                     "correction_seconds": 0.0 } },
                 "bootstrap": { "joined": true },
@@ -277,6 +299,7 @@ records    10 of 10 confirmed, at least 4 replicas, the first expires in 4m 3s; 
 blocks     0:2 found ONLINE, 4 replicas, expires in 4m 10s
 blocks     2:3 not found: no record, 0 replicas, expires in -
 peers      4 connected over 5 connections (2 inbound, 3 outbound), 4 known in the DHT, joined
+reach      1 addresses of our own announced; dialled back by request 2 times, not 0 times; 0 holes punched
 clock      -0.012 s to that of 4 nodes
 process    20 MiB, 40 of 1024 descriptors, 5 threads, 0.2s of processor time
 tree       running

@@ -28,6 +28,7 @@ mod observer;
 mod observer_cost;
 mod one_key_twice;
 mod p2pd_calls;
+mod peer_routing;
 mod peers_alone;
 mod probe;
 mod python_joins;

@@ -14,6 +14,15 @@ use crate::clock::SwarmClock;
 #[error("the dht actor was restarted")]
 pub struct Restarted;
 
+/// Takes part as a client from now on, whom nobody lists, or as a node like others. A node that cannot be dialled
+/// directly is a client: petals does the same with servers behind relays (`petals/server/server.py`, `client_mode`).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TakePart {
+    /// As a client.
+    pub as_client: bool,
+}
+
 /// Asks a peer who it is, and puts it into the table if it answers.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Pong, CallFailure>")]

@@ -42,7 +42,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::{
     departures::Departures,
-    messages::{Get, Lookup, LookupThrough, Members, Membership, Ping, Restarted, Store},
+    messages::{Get, Lookup, LookupThrough, Members, Membership, Ping, Restarted, Store, TakePart},
     survey::Rounds,
     swarm_time::{ClockStatus, Survey},
 };
@@ -349,13 +349,21 @@ impl Handler<Membership> for Dht {
     }
 }
 
+impl Handler<TakePart> for Dht {
+    type Result = ();
+
+    fn handle(&mut self, TakePart { as_client }: TakePart, _: &mut Self::Context) {
+        self.node.set_client_mode(as_client);
+    }
+}
+
 impl Handler<Probe> for Dht {
     type Result = ProbeReport;
 
     fn handle(&mut self, _: Probe, _: &mut Self::Context) -> ProbeReport {
         ProbeReport::of(&Status {
             node_id: self.node.id().to_string(),
-            client_mode: self.settings.node.client_mode,
+            client_mode: self.node.client_mode(),
             known_nodes: self.node.table().len(),
             stored_keys: self.node.storage().keys(),
             stored_entries: self.node.storage().entries(),

@@ -300,6 +300,7 @@ impl Driver {
         let allowed: Vec<Multiaddr> = allowed.take(ADDRESSES_A_PEER).cloned().collect();
         let agent = self.peers.identified(&peer, &info.agent_version, kad, &allowed);
         let table = &mut self.swarm.behaviour_mut().kad;
+        table.tell(peer, allowed.clone());
         if kad {
             // What it says now replaces what it said before, so that it cannot fill the table with addresses.
             let told: Vec<Multiaddr> =
@@ -322,7 +323,7 @@ impl Driver {
             self.finish(Some(id));
         }
         self.count_kad_peers();
-        if self.edge.on_tick(&mut self.swarm) {
+        if self.edge.on_tick(&mut self.swarm, self.kad_peers) {
             self.handle.reached(self.edge.reach().clone());
         }
         let status = self.status();

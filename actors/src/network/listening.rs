@@ -9,15 +9,22 @@ use tokio::{net::TcpSocket, time::sleep};
 const BIND_ATTEMPTS: u32 = 20;
 const BIND_WAIT: Duration = Duration::from_millis(100);
 
-/// The TCP port of `address`.
+/// The port of `address`, of TCP or of UDP.
 pub(super) fn port(address: &Multiaddr) -> Option<u16> {
-    address.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None })
+    address.iter().find_map(|part| match part {
+        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+        _ => None,
+    })
 }
 
 /// `address` with `bound` for its port, if that is 0.
 pub(super) fn with_port(address: Multiaddr, bound: Option<u16>) -> Multiaddr {
     let Some(bound) = bound else { return address };
-    let part = |part| if part == Protocol::Tcp(0) { Protocol::Tcp(bound) } else { part };
+    let part = |part| match part {
+        Protocol::Tcp(0) => Protocol::Tcp(bound),
+        Protocol::Udp(0) => Protocol::Udp(bound),
+        other => other,
+    };
     address.iter().map(part).collect()
 }
 

@@ -22,6 +22,7 @@ mod handle;
 mod listening;
 mod messages;
 mod passage;
+mod peer_routing;
 mod peers;
 mod reach;
 mod swarm;

@@ -14,7 +14,10 @@ use libp2p::{
     upnp,
 };
 
-use super::{Limits, NetworkError, RelayService, Settings, addresses::Scope, transport, withheld::Withheld};
+use super::{
+    Limits, NetworkError, RelayService, Settings, addresses::Scope, peer_routing::PeerRouting, transport,
+    withheld::Withheld,
+};
 
 /// The name under which IPFS and hivemind peers route to each other.
 pub(super) const KAD: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
@@ -48,7 +51,7 @@ pub(super) struct Behaviour {
     pub(super) limits: connection_limits::Behaviour,
     pub(super) unary: unary::Behaviour,
     pub(super) identify: identify::Behaviour,
-    pub(super) kad: kad::Behaviour<MemoryStore>,
+    pub(super) kad: PeerRouting,
     pub(super) ping: ping::Behaviour,
     pub(super) autonat: Toggle<Withheld<autonat::v1::Behaviour>>,
     pub(super) upnp: Toggle<Withheld<upnp::tokio::Behaviour>>,
@@ -127,10 +130,8 @@ fn kad(peer: PeerId, name: StreamProtocol, limits: &Limits) -> kad::Behaviour<Me
         .set_replication_interval(None)
         .set_publication_interval(None);
     // It looks for its neighbourhood by itself, half a second after the first peer has entered, and every 5 minutes.
-    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config);
-    // A server from when there is an address at which it can be dialled: `reach` says when.
-    kad.set_mode(Some(kad::Mode::Client));
-    kad
+    // Others are answered from when there is an address at which we can be dialled: `reach` says when.
+    kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config)
 }
 
 pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Behaviour>, NetworkError> {
@@ -153,7 +154,12 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         limits: connection_limits::Behaviour::new(connections),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
         identify: identify::Behaviour::new(identify),
-        kad: kad(peer, settings.reach.kad.clone(), limits),
+        kad: PeerRouting::new(
+            peer,
+            kad(peer, reach.kad.clone(), limits),
+            reach.kad.clone(),
+            settings.scope(),
+        ),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(limits.ping_interval).with_timeout(limits.ping_deadline),
         ),

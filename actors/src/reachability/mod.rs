@@ -1,4 +1,9 @@
-//! The reachability actor keeps this true: whoever asks whether a peer can be called is told what a stranger finds.
+//! The reachability actor keeps this true: what we announce of ourselves fits how others reach us, and whoever asks whether
+//! a peer can be called is told what a stranger finds.
+//!
+//! The network finds out how others reach us and says so whenever that changes (`network/reach`). Where that is through
+//! relays alone, our record says so and we take part in the DHT as a client, as petals does; where it is not at all, nothing is
+//! announced ONLINE.
 //!
 //! A Petals server asks some peers at its start, about itself, to learn whether it needs a relay. A yes has to be
 //! earned by a connection that nobody else has made: over the one on which the question came any peer could be called,
@@ -13,12 +18,13 @@
 //! the checks under way, and who asked how often.
 
 mod check;
+mod news;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, StreamHandler, WrapFuture};
 use hivemind_proto::{
     allowance::{Allowance, Allowances, Rate},
     bare_name::HandlerName,
@@ -30,9 +36,11 @@ use prost::Message;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use self::check::Check;
+use self::{check::Check, news::News};
 use crate::{
-    network,
+    dht::messages::TakePart,
+    network::{self, Reach, Verdict},
+    server_info::messages::Update,
     supervisor::{Birth, Drain, Probe, ProbeReport},
 };
 
@@ -64,11 +72,22 @@ pub struct Settings {
     pub departures: network::Departures,
 }
 
+/// Who is told how others reach us.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Takes part as a client where nobody can dial us directly.
+    pub dht: Recipient<TakePart>,
+    /// Tells it in our record.
+    pub server_info: Recipient<Update>,
+}
+
 /// The actor.
 pub struct Reachability {
     settings: Settings,
     network: network::Handle,
+    told: Option<Told>,
     birth: Birth,
+    reach: Option<Arc<Reach>>,
     begun: Instant,
     all: Allowance,
     callers: Allowances<PeerId>,
@@ -89,6 +108,12 @@ struct Counters {
 /// What a probe of the actor tells.
 #[derive(Debug, Serialize)]
 struct Status<'a> {
+    /// Whether others can dial us directly.
+    verdict: Option<Verdict>,
+    dialable: Option<bool>,
+    using_relay: Option<bool>,
+    direct: Vec<String>,
+    relayed: Vec<String>,
     checks_under_way: usize,
     #[serde(flatten)]
     counters: &'a Counters,
@@ -106,12 +131,14 @@ pub enum ReachabilityError {
 }
 
 impl Reachability {
-    /// An actor that answers on `network`.
-    pub fn new(settings: Settings, network: network::Handle, birth: Birth) -> Self {
+    /// An actor that answers on `network`, and hands on what that finds out.
+    pub fn new(settings: Settings, network: network::Handle, told: Option<Told>, birth: Birth) -> Self {
         Self {
             settings,
             network,
+            told,
             birth,
+            reach: None,
             begun: Instant::now(),
             all: Allowance::full(CHECKS, 0.0),
             callers: Allowances::new(CHECKS_A_CALLER, CALLERS, 0.0),
@@ -171,6 +198,7 @@ impl Actor for Reachability {
         #[expect(clippy::expect_used, reason = "the name is a constant that the name rules allow")]
         let name = HandlerName::new(CHECK_HANDLER).expect("a valid name");
         ctx.add_stream(self.network.serve(&[name], INBOUND_CAPACITY));
+        ctx.add_stream(news::stream(self.network.reach()));
         self.birth.ready.notify();
     }
 }
@@ -198,11 +226,34 @@ impl StreamHandler<InboundCall> for Reachability {
     }
 }
 
+impl StreamHandler<News> for Reachability {
+    fn handle(&mut self, News(reach): News, ctx: &mut Self::Context) {
+        if self.reach.as_deref() == Some(&*reach) {
+            return;
+        }
+        news::log(self.reach.as_deref(), &reach);
+        if let Some(told) = &self.told {
+            ctx.spawn(news::tell(told, &reach).into_actor(self));
+        }
+        self.reach = Some(reach);
+    }
+}
+
 impl Handler<Probe> for Reachability {
     type Result = ProbeReport;
 
     fn handle(&mut self, _: Probe, _: &mut Self::Context) -> ProbeReport {
-        ProbeReport::of(&Status { checks_under_way: self.under_way, counters: &self.counters })
+        let reach = self.reach.as_deref();
+        let text = |addresses: &[libp2p::Multiaddr]| addresses.iter().map(ToString::to_string).collect();
+        ProbeReport::of(&Status {
+            verdict: reach.map(|reach| reach.verdict),
+            dialable: reach.map(Reach::is_dialable),
+            using_relay: reach.map(Reach::is_relayed),
+            direct: reach.map(|reach| text(&reach.direct)).unwrap_or_default(),
+            relayed: reach.map(|reach| text(&reach.relayed)).unwrap_or_default(),
+            checks_under_way: self.under_way,
+            counters: &self.counters,
+        })
     }
 }
 

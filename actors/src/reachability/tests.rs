@@ -2,11 +2,12 @@
 
 use actix::Addr;
 use futures::FutureExt;
-use hivemind_proto::{messages::hivemind::NodeInfo, unary::CallError};
+use hivemind_proto::{messages::hivemind::NodeInfo, records::ServerState, unary::CallError};
 
 use super::*;
 use crate::{
     network::Passage,
+    server_info::{self, ServerInfoStore, messages::Subscribe},
     simulated::{SimulatedNetwork, Weather},
 };
 
@@ -36,8 +37,73 @@ fn node(swarm: &SimulatedNetwork) -> Node {
     let peer = PeerId::random();
     let network = swarm.join(peer);
     let settings = Settings { departures: departures(swarm) };
-    let actor = Reachability::new(settings, network.clone(), Birth::detached().0).start();
+    let actor = Reachability::new(settings, network.clone(), None, Birth::detached().0).start();
     Node { peer, network, actor }
+}
+
+/// Hears as what the node takes part in the DHT.
+#[derive(Default)]
+struct Listener(Vec<bool>);
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+}
+
+impl Handler<TakePart> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, TakePart { as_client }: TakePart, _: &mut Self::Context) {
+        self.0.push(as_client);
+    }
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "Vec<bool>")]
+struct Heard;
+
+impl Handler<Heard> for Listener {
+    type Result = actix::MessageResult<Heard>;
+
+    fn handle(&mut self, _: Heard, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.0.clone())
+    }
+}
+
+#[actix_rt::test]
+async fn our_record_and_our_part_in_the_dht_follow_how_others_reach_us() {
+    let swarm = virtual_swarm();
+    let network = swarm.join(PeerId::random());
+    let mut offer = server_info::tests::offer();
+    offer.server.state = ServerState::Online;
+    let store =
+        ServerInfoStore::new(server_info::Settings::volatile(Some(offer)), Birth::detached().0).start();
+    let dht = Listener::default().start();
+    let told = Told { dht: dht.clone().recipient(), server_info: store.clone().recipient() };
+    let settings = Settings { departures: departures(&swarm) };
+    let actor = Reachability::new(settings, network.clone(), Some(told), Birth::detached().0).start();
+    let record = async || {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let snapshots = store.send(Subscribe).await.unwrap();
+        let server = snapshots.borrow().as_ref().unwrap().offer.server.clone();
+        (server.state, server.using_relay)
+    };
+    let own: libp2p::Multiaddr = "/ip4/11.0.0.1/tcp/1".parse().unwrap();
+    let circuit: libp2p::Multiaddr = format!("{own}/p2p/{}/p2p-circuit", PeerId::random()).parse().unwrap();
+    // Nobody has found out anything: what the config says stands.
+    assert_eq!(record().await, (ServerState::Online, None));
+    network.reached(Reach::default());
+    assert_eq!(record().await, (ServerState::Joining, Some(false)));
+    network.reached(Reach { verdict: Verdict::Private, direct: vec![], relayed: vec![circuit.clone()] });
+    assert_eq!(record().await, (ServerState::Online, Some(true)));
+    let ProbeReport(status) = actor.send(Probe).await.unwrap();
+    assert_eq!((&status["dialable"], &status["using_relay"]), (&true.into(), &true.into()));
+    assert_eq!(status["relayed"][0], circuit.to_string());
+    let direct = Reach { verdict: Verdict::Public, direct: vec![own], relayed: vec![] };
+    network.reached(direct.clone());
+    assert_eq!(record().await, (ServerState::Online, Some(false)));
+    network.reached(direct);
+    record().await;
+    assert_eq!(dht.send(Heard).await.unwrap(), [true, true, false], "once for each change");
 }
 
 fn about(peer: PeerId) -> Vec<u8> {

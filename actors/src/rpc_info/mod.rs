@@ -107,7 +107,8 @@ impl RpcInfoServer {
     fn info(&self, Offer { server, .. }: &Offer) -> RpcInfo {
         RpcInfo {
             version: server.version.clone().unwrap_or_else(|| UNNAMED_VERSION.to_owned()),
-            dht_client_mode: self.settings.dht_client_mode,
+            // petals' servers behind relays are clients, and no others are.
+            dht_client_mode: self.settings.dht_client_mode || server.using_relay == Some(true),
             cache_tokens_available: server.cache_tokens_left.unwrap_or(0),
             torch_dtype: server.torch_dtype.clone(),
             spans: vec![server.blocks],

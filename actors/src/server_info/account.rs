@@ -6,6 +6,7 @@
 //! | a figure that the config states | the config at every start of the process, and whenever it is read again and says something new; from then on the latest word |
 //! | a figure that it leaves open | the latest word, whose ever and in whichever process, kept in the file |
 //! | the state | as a figure that the config states, but kept in no file, since a state of last week is no news |
+//! | ONLINE | nobody, while no address is known at which others can dial us: JOINING is announced in its place |
 //! | who says the state | the operator, where the config or a later word of his does; the backend otherwise |
 //!
 //! Figures that were kept for another model or other blocks are not used.
@@ -34,6 +35,10 @@ pub(super) struct Account {
     /// What the config says.
     config: Offer,
     snapshot: Arc<Snapshot>,
+    /// What the state is as soon as others can dial us.
+    meant: ServerState,
+    /// Whether they can.
+    dialable: bool,
     /// Whether the operator has said, since the process started, that the state is his word, or the backend's.
     held: Option<bool>,
     /// What the backend last said, heeded or not.
@@ -57,6 +62,8 @@ impl Account {
         }
         let source = Source::Config;
         Self {
+            meant: offer.server.state,
+            dialable: true,
             config,
             snapshot: Arc::new(Snapshot { version, source, offer }),
             held: None,
@@ -82,8 +89,12 @@ impl Account {
         }
         let mut offer = config.clone();
         self.authors.retain(|field, _| stays(field));
-        self.authors.keys().for_each(|field| field.copy(&self.snapshot.offer.server, &mut offer.server));
+        let mut said = self.snapshot.offer.server.clone();
+        said.state = self.meant;
+        self.authors.keys().for_each(|field| field.copy(&said, &mut offer.server));
         self.config = config;
+        self.meant = offer.server.state;
+        offer.server.state = self.announced_state();
         if offer == self.snapshot.offer {
             return false;
         }
@@ -114,6 +125,19 @@ impl Account {
         self.held.unwrap_or(state_stated)
     }
 
+    /// Whether others can dial us, as far as we were told.
+    pub(super) fn is_dialable(&self) -> bool {
+        self.dialable
+    }
+
+    /// A server that nobody can dial is of use to nobody, and the health monitor remembers for minutes that it failed.
+    fn announced_state(&self) -> ServerState {
+        match self.meant {
+            ServerState::Online if !self.dialable => ServerState::Joining,
+            meant => meant,
+        }
+    }
+
     /// Takes a change in. False if it changes nothing. `state_stated`: the config says the state in words.
     pub(super) fn apply(
         &mut self,
@@ -141,7 +165,11 @@ impl Account {
             _ => {}
         }
         let mut offer = self.snapshot.offer.clone();
+        offer.server.state = self.meant;
         change.apply(&mut offer.server);
+        self.meant = offer.server.state;
+        self.dialable = change.dialable.unwrap_or(self.dialable);
+        offer.server.state = self.announced_state();
         let mut changed = Field::differing(&offer.server, &self.snapshot.offer.server).peekable();
         if changed.peek().is_none() {
             return Ok(false);

@@ -111,6 +111,8 @@ pub struct Change {
     pub cache_tokens_left: Option<u64>,
     /// Whether others reach us through a relay.
     pub using_relay: Option<bool>,
+    /// Whether others can dial us at all. While they cannot, the state is at most JOINING, whoever says what.
+    pub dialable: Option<bool>,
     /// The name on the map.
     pub public_name: Option<String>,
     /// Seconds to servers of the following blocks and back; +inf for one that does not answer.

@@ -32,7 +32,7 @@ use tokio::{
 
 use self::{
     account::Account,
-    messages::{Field, SaveError, Source, Subscribe, SubscribeEach, Update, UpdateError, WhenSaved},
+    messages::{Change, Field, SaveError, Source, Subscribe, SubscribeEach, Update, UpdateError, WhenSaved},
     page::{Found, Page},
     saving::Saved,
 };
@@ -49,6 +49,8 @@ pub struct Settings {
     /// The fields that the operator's config states, and not merely a default. If the state is not among them, it is
     /// the backend's.
     pub stated: Vec<Field>,
+    /// Whether others can dial us, as far as it is known before anybody has found out.
+    pub dialable: bool,
     /// The same for every incarnation.
     pub memory: Memory,
 }
@@ -56,7 +58,7 @@ pub struct Settings {
 impl Settings {
     /// An offer that is nowhere kept, with nothing stated.
     pub fn volatile(offer: Option<Offer>) -> Self {
-        Self { offer, stated: Vec::new(), memory: Memory::volatile() }
+        Self { offer, stated: Vec::new(), dialable: true, memory: Memory::volatile() }
     }
 }
 
@@ -124,7 +126,11 @@ impl ServerInfoStore {
 
     fn begin(&mut self, kept: Option<&Page>, ctx: &mut Context<Self>) {
         if let Some(config) = self.settings.offer.clone() {
-            self.account = Some(Account::begin(config, &self.settings.stated, kept));
+            let mut account = Account::begin(config, &self.settings.stated, kept);
+            let dialable = Change { dialable: Some(self.settings.dialable), ..Change::default() };
+            // Only a change of the state can be refused.
+            let _ = account.apply(Source::Reachability, dialable, true);
+            self.account = Some(account);
             self.publish(ctx);
         }
         self.birth.ready.notify();
@@ -249,6 +255,7 @@ impl Handler<Probe> for ServerInfoStore {
             "version": snapshot.version,
             "last_source": snapshot.source,
             "sources": account.authors(),
+            "dialable": account.is_dialable(),
             "state_held": account.is_held(self.settings.stated.contains(&Field::State)),
             "file": self.file_report(),
             "dht_prefix": prefix.as_str(),

@@ -55,6 +55,31 @@ async fn a_change_counts_up_the_version_and_reaches_subscribers() {
     assert!(!snapshots.has_changed().unwrap());
 }
 
+fn dialable(dialable: bool) -> Change {
+    Change { dialable: Some(dialable), ..Change::default() }
+}
+
+#[actix_rt::test]
+async fn nothing_is_online_while_nobody_can_dial_it() {
+    let settings = Settings { dialable: false, ..Settings::volatile(Some(offer())) };
+    let store = start(settings);
+    let state = async || report(&store).await["state"].clone();
+    say(&store, Source::Backend, online()).await.unwrap();
+    assert_eq!(state().await, json!("joining"));
+    let version = say(&store, Source::Reachability, dialable(true)).await.unwrap();
+    assert_eq!(state().await, json!("online"), "what the backend said then still holds");
+    assert_eq!(say(&store, Source::Reachability, dialable(true)).await, Ok(version), "no change");
+    say(&store, Source::Reachability, dialable(false)).await.unwrap();
+    say(&store, Source::Admin, online()).await.unwrap();
+    assert_eq!(state().await, json!("joining"), "whoever says what");
+    // What is told of the state meanwhile is not lost.
+    let offline = Change { state: Some(ServerState::Offline), ..Change::default() };
+    say(&store, Source::Admin, offline).await.unwrap();
+    assert_eq!(state().await, json!("offline"));
+    say(&store, Source::Reachability, dialable(true)).await.unwrap();
+    assert_eq!(state().await, json!("offline"));
+}
+
 #[actix_rt::test]
 async fn a_bootstrap_offers_nothing() {
     let store = start(Settings::volatile(None));

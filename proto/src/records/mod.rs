@@ -5,12 +5,14 @@
 
 mod block;
 mod model_info;
+mod provider;
 mod quantity;
 mod rpc_info;
 mod server_info;
 
 pub use block::{BlockRange, BlockUid, DhtPrefix};
 pub use model_info::{MODEL_INDEX_KEY, ModelInfo};
+pub use provider::{provider_cid, provider_key};
 pub use quantity::{NonNegative, Rps};
 pub use rpc_info::{RPC_INFO_HANDLER, RpcInfo};
 pub use server_info::{ServerInfo, ServerState};

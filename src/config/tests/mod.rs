@@ -179,7 +179,7 @@ lisen = ["/ip4/127.0.0.1/tcp/0"]
 listen = [
     "/ip4/127.0.0.1/tcp/0",
     "nonsense",
-    "/ip4/127.0.0.1/udp/1/quic-v1",
+    "/ip4/127.0.0.1/udp/1",
 ]
 initial_peers = ["/ip4/127.0.0.1/tcp/31337"]
 max_connections = "many"
@@ -200,7 +200,7 @@ version = "kwaai-1.0"
     let expected = [
         "2: network.lisen: is not a known key; did you mean `network.listen`?",
         "5: network.listen[1]: \"nonsense\" is not a multiaddress",
-        "6: network.listen[2]: cannot listen on /ip4/127.0.0.1/udp/1/quic-v1",
+        "6: network.listen[2]: cannot listen on /ip4/127.0.0.1/udp/1",
         "8: network.initial_peers[0]: /ip4/127.0.0.1/tcp/31337 lacks the peer's id",
         "9: network.max_connections: is the text \"many\"; expected a whole number",
         "12: announce.period: is a duration without quotes and unit",

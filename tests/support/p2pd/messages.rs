@@ -9,6 +9,7 @@ pub(crate) mod request {
     pub(crate) const IDENTIFY: i32 = 0;
     pub(crate) const CONNECT: i32 = 1;
     pub(crate) const STREAM_OPEN: i32 = 2;
+    pub(crate) const DHT: i32 = 4;
     pub(crate) const LIST_PEERS: i32 = 5;
     pub(crate) const PERSISTENT_CONN_UPGRADE: i32 = 9;
 }
@@ -21,6 +22,38 @@ pub(crate) struct Request {
     pub(crate) connect: Option<ConnectRequest>,
     #[prost(message, optional, tag = "3")]
     pub(crate) stream_open: Option<StreamOpenRequest>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) dht: Option<DhtRequest>,
+}
+
+/// `DHTRequest.type` and `DHTResponse.type`.
+pub(crate) mod dht {
+    pub(crate) const FIND_PEER: i32 = 0;
+    pub(crate) const FIND_PROVIDERS: i32 = 2;
+    pub(crate) const END: i32 = 2;
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DhtRequest {
+    #[prost(int32, required, tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub(crate) peer: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub(crate) cid: Option<Vec<u8>>,
+    #[prost(int32, optional, tag = "6")]
+    pub(crate) count: Option<i32>,
+    /// Seconds.
+    #[prost(int64, optional, tag = "7")]
+    pub(crate) timeout: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DhtResponse {
+    #[prost(int32, required, tag = "1")]
+    pub(crate) kind: i32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) peer: Option<PeerInfo>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -34,6 +67,8 @@ pub(crate) struct Response {
     pub(crate) stream_info: Option<StreamInfo>,
     #[prost(message, optional, tag = "4")]
     pub(crate) identify: Option<IdentifyResponse>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) dht: Option<DhtResponse>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) peers: Vec<PeerInfo>,
 }

@@ -17,7 +17,9 @@ use tokio::{
 use super::{deadline::eventually, deadline::within, peers::peers, process::Process};
 use connection::Connection;
 pub(crate) use connection::{CallFailed, Handler};
-use messages::{ConnectRequest, Request, Response, StreamOpenRequest, request};
+use messages::{
+    ConnectRequest, DhtRequest, DhtResponse, PeerInfo, Request, Response, StreamOpenRequest, dht, request,
+};
 
 /// From start to the first answer on the control socket.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -38,6 +40,15 @@ pub(crate) struct P2pd {
 impl P2pd {
     /// As `P2P.create` starts it, less UPnP.
     pub(crate) async fn start() -> P2pd {
+        P2pd::start_with("-dhtServer=1").await
+    }
+
+    /// One that asks libp2p's Kademlia, and is in nobody's table.
+    pub(crate) async fn start_client() -> P2pd {
+        P2pd::start_with("-dhtClient=1").await
+    }
+
+    async fn start_with(dht_mode: &str) -> P2pd {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("control");
         let mut command = Command::new(&peers().await.p2pd);
@@ -50,13 +61,7 @@ impl P2pd {
                 "-idleTimeout=30s",
                 "-natPortMap=0",
             ])
-            .args([
-                "-relay=1",
-                "-relayHopLimit=0",
-                "-tls=1",
-                "-persistentConnMaxMsgSize=4194304",
-                "-dhtServer=1",
-            ])
+            .args(["-relay=1", "-relayHopLimit=0", "-tls=1", "-persistentConnMaxMsgSize=4194304", dht_mode])
             .arg("-hostAddrs=/ip4/127.0.0.1/tcp/0")
             .arg(format!("-listen=/unix{}", socket.display()))
             .env("GOLOG_LOG_LEVEL", "error");
@@ -84,6 +89,40 @@ impl P2pd {
         };
         let request = Request { kind: request::CONNECT, connect: Some(connect), ..Default::default() };
         ask(&self.socket, &request).await.map(drop)
+    }
+
+    /// Where `peer` is, as libp2p's Kademlia tells it.
+    pub(crate) async fn find_peer(&self, peer: PeerId) -> Result<Vec<Multiaddr>, String> {
+        let find = DhtRequest { kind: dht::FIND_PEER, peer: Some(peer.to_bytes()), ..Default::default() };
+        let request = self.dht_request(find);
+        let response = ask(&self.socket, &request).await?;
+        let found = response.dht.and_then(|dht| dht.peer).ok_or("no peer in the answer")?;
+        assert_eq!(found.id, peer.to_bytes());
+        Ok(addresses(found))
+    }
+
+    /// Who provides `cid`, and where they are.
+    pub(crate) async fn find_providers(&self, cid: Vec<u8>) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, String> {
+        let find =
+            DhtRequest { kind: dht::FIND_PROVIDERS, cid: Some(cid), count: Some(10), ..Default::default() };
+        let mut stream = UnixStream::connect(&self.socket).await.map_err(|e| e.to_string())?;
+        exchange(&mut stream, &self.dht_request(find)).await?;
+        let mut providers = Vec::new();
+        loop {
+            let next: DhtResponse = within(ANSWER_LIMIT, "p2pd tells providers", read(&mut stream))
+                .await
+                .map_err(|e| e.to_string())?;
+            match next.peer {
+                _ if next.kind == dht::END => return Ok(providers),
+                Some(peer) => providers.push((PeerId::from_bytes(&peer.id).unwrap(), addresses(peer))),
+                None => {}
+            }
+        }
+    }
+
+    fn dht_request(&self, dht: DhtRequest) -> Request {
+        let dht = DhtRequest { timeout: Some(DIAL_SECONDS), ..dht };
+        Request { kind: request::DHT, dht: Some(dht), ..Default::default() }
     }
 
     /// The peers that it is connected to.
@@ -128,6 +167,10 @@ impl P2pd {
         exchange(&mut stream, &request).await?;
         Ok(stream)
     }
+}
+
+fn addresses(peer: PeerInfo) -> Vec<Multiaddr> {
+    peer.addrs.into_iter().map(|address| Multiaddr::try_from(address).unwrap()).collect()
 }
 
 async fn ask(socket: &std::path::Path, request: &Request) -> Result<Response, String> {

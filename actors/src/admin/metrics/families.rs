@@ -13,6 +13,7 @@ use super::{
     },
 };
 use crate::{
+    network::Verdict as Reachable,
     observer::messages::{Layer, Verdict},
     supervisor::{ActorState, SupervisorStatus},
 };
@@ -206,6 +207,29 @@ pub(super) const FAMILIES: &[Family] = &[
     }),
     gauge("kademlia_peers", "Peers in the table of libp2p's Kademlia.", |s| {
         one(s.network.as_ref().map(|network| network.kad_peers as f64))
+    }),
+    // how others reach us
+    gauge("reach", "1 at what is known of whether others can dial us directly.", |s| {
+        let Some(verdict) = s.network.as_ref().map(|network| network.reach.verdict) else { return vec![] };
+        [Reachable::Unknown, Reachable::Public, Reachable::Private]
+            .map(|known| flag("verdict", &known, known == verdict))
+            .into()
+    }),
+    gauge("announced_addresses", "Addresses of ours that we tell others, by how they lead to us.", |s| {
+        let Some(network) = &s.network else { return vec![] };
+        let (relayed, direct): (Vec<_>, Vec<_>) =
+            network.announced.iter().partition(|address| address.contains("/p2p-circuit"));
+        [("direct", direct.len()), ("relayed", relayed.len())]
+            .map(|(way, addresses)| gauge_of("way", way.into(), addresses as f64))
+            .into()
+    }),
+    gauge("relays", "Relays at which a place is held for us.", |s| {
+        one(s.network.as_ref().map(|network| network.reach.relays.len() as f64))
+    }),
+    counter("reach_events", "What happened to how others reach us, and each other through us.", |s| {
+        let Some(network) = &s.network else { return vec![] };
+        let counts = fields(&network.reach.counters).into_iter();
+        counts.map(|(event, count)| labelled("event", event, Value::Counter(count))).collect()
     }),
     gauge("dials", "Peers that are being connected to.", |s| {
         one(s.network.as_ref().map(|network| network.connecting as f64))

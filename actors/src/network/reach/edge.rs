@@ -6,8 +6,8 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId, Swarm, autonat, core::transport::ListenerId, identify, kad, multiaddr::Protocol,
-    relay, swarm::SwarmEvent, upnp,
+    Multiaddr, PeerId, Swarm, autonat, core::transport::ListenerId, identify, kad::RecordKey,
+    multiaddr::Protocol, relay, swarm::SwarmEvent, upnp,
 };
 use tokio::time::Instant;
 
@@ -29,6 +29,15 @@ const HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";
 /// How long it may be unknown whether we can be dialled, before relays are asked for all the same.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long it is not said that nobody can dial us, while a relay is asked for a place.
+const RESERVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// After the first time that we provided our key, when the table may have held few peers.
+const PROVIDE_SOON: Duration = Duration::from_secs(60);
+
+/// From then on: a provider is believed for a day, and whoever is nearest to the key by then may be new.
+const PROVIDE_AGAIN: Duration = Duration::from_secs(3600);
+
 /// Addresses of one relay that are announced. Each is dialled by everybody who looks for us.
 const ADDRESSES_A_RELAY: usize = 4;
 
@@ -46,9 +55,19 @@ pub(in crate::network) struct Edge {
     listeners: HashMap<ListenerId, PeerId>,
     /// Where each relay lets others dial us.
     circuits: BTreeMap<PeerId, BTreeSet<Multiaddr>>,
+    /// Since when nobody can dial us directly.
+    private_since: Option<Duration>,
     announced: BTreeSet<Multiaddr>,
     counters: Counters,
     reach: Reach,
+    providing: Providing,
+}
+
+/// When our key was provided.
+#[derive(Debug, Default)]
+struct Providing {
+    due: Option<Duration>,
+    times: u32,
 }
 
 impl Edge {
@@ -69,9 +88,11 @@ impl Edge {
             relays: Relays::new(settings.reach.relays.clone(), seed),
             listeners: HashMap::new(),
             circuits: BTreeMap::new(),
+            private_since: None,
             announced: BTreeSet::new(),
             counters: Counters::default(),
             reach: Reach::default(),
+            providing: Providing::default(),
             settings: settings.reach.clone(),
         }
     }
@@ -167,14 +188,31 @@ impl Edge {
     }
 
     /// Looks after what time brings. True if others reach us in another way from now on.
-    pub(in crate::network) fn on_tick(&mut self, swarm: &mut Swarm<Behaviour>) -> bool {
+    pub(in crate::network) fn on_tick(&mut self, swarm: &mut Swarm<Behaviour>, kad_peers: usize) -> bool {
         let changed = self.settle(swarm);
+        if kad_peers > 0 {
+            self.provide(swarm);
+        }
         if self.needs_relays() {
             for (relay, at) in self.relays.ask(self.now()) {
                 self.reserve(swarm, relay, at);
             }
         }
         changed
+    }
+
+    /// Says again to those who are nearest to the key that we provide it, and where we are.
+    fn provide(&mut self, swarm: &mut Swarm<Behaviour>) {
+        let Some(key) = self.settings.provides.as_ref().filter(|_| self.reach.is_dialable()) else { return };
+        let now = self.begun.elapsed();
+        if self.providing.due.is_some_and(|due| now < due) {
+            return;
+        }
+        let again = if self.providing.times == 0 { PROVIDE_SOON } else { PROVIDE_AGAIN };
+        self.providing = Providing { due: Some(now + again), times: self.providing.times + 1 };
+        if let Err(error) = swarm.behaviour_mut().kad.start_providing(RecordKey::new(key)) {
+            tracing::warn!(%error, "our model key is not provided");
+        }
     }
 
     fn now(&self) -> Duration {
@@ -312,6 +350,15 @@ impl Edge {
                 held.flat_map(|(_, circuits)| circuits).cloned().collect()
             }
         };
+        match finding.verdict {
+            Verdict::Private => drop(self.private_since.get_or_insert(self.begun.elapsed())),
+            Verdict::Public | Verdict::Unknown => self.private_since = None,
+        }
+        let asked_lately =
+            self.private_since.is_some_and(|since| self.begun.elapsed() - since < RESERVE_PATIENCE);
+        if asked_lately && relayed.is_empty() && self.needs_relays() && self.relays.known() > 0 {
+            return false;
+        }
         let direct = finding.addresses.iter().cloned().collect();
         let reach = Reach { verdict: finding.verdict, direct, relayed };
         if reach == self.reach {
@@ -349,13 +396,11 @@ impl Edge {
                 swarm.add_external_address(address.clone());
             }
             self.announced = wanted;
+            self.providing = Providing::default();
             self.counters.address_changes += 1;
             let connected: Vec<PeerId> = swarm.connected_peers().copied().collect();
             swarm.behaviour_mut().identify.push(connected);
         }
-        let mode = if reach.direct.is_empty() { kad::Mode::Client } else { kad::Mode::Server };
-        if swarm.behaviour().kad.mode() != mode {
-            swarm.behaviour_mut().kad.set_mode(Some(mode));
-        }
+        swarm.behaviour_mut().kad.serve(!reach.direct.is_empty());
     }
 }

@@ -28,7 +28,7 @@ use super::swarm::KAD;
 pub struct Settings {
     /// The name of libp2p's Kademlia in this swarm.
     pub kad: StreamProtocol,
-    /// What is provided under it, so that whoever asks for it finds us.
+    /// The key, a multihash, that we provide there, so that whoever asks for its providers finds us.
     pub provides: Option<Vec<u8>>,
     /// Whether connected peers are asked to dial us, and dialled when they ask.
     pub autonat: bool,

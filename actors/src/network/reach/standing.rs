@@ -33,6 +33,10 @@ pub(super) const ALONE: Duration = Duration::from_secs(12);
 /// Peers that must see us come from an address before it counts without any proof.
 pub(super) const SEEN_BY: usize = 3;
 
+/// How long a proof is waited for in that case: a peer that finds a closed door takes 15 s to say so (go-libp2p
+/// `autonat/options.go`, dialTimeout), and behind most NATs all peers see us come from the same address.
+pub(super) const UNPROVED: Duration = Duration::from_secs(20);
+
 /// Strangers who must have dialled an address before that proves it.
 const DIALLED_BY: usize = 2;
 
@@ -119,6 +123,8 @@ pub(super) struct Standing {
     interfaces: BTreeSet<Multiaddr>,
     mapped: BTreeSet<Multiaddr>,
     seen: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// When the first of them saw us.
+    seen_since: Option<Duration>,
     v4: Evidence,
     v6: Evidence,
     /// Addresses that we had, and have no more.
@@ -145,6 +151,7 @@ impl Standing {
             interfaces: BTreeSet::new(),
             mapped: BTreeSet::new(),
             seen: BTreeMap::new(),
+            seen_since: None,
             v4: Evidence::default(),
             v6: Evidence::default(),
             lost: BTreeSet::new(),
@@ -192,6 +199,7 @@ impl Standing {
                 let at: Vec<_> = at.into_iter().filter(|at| self.scope.allows(at)).take(KEPT).collect();
                 if !at.is_empty() && (self.seen.len() < KEPT || self.seen.contains_key(&by)) {
                     self.seen.insert(by, at);
+                    self.seen_since.get_or_insert(now);
                 }
             }
             Fact::Gone { by } => drop(self.seen.remove(&by)),
@@ -275,7 +283,9 @@ impl Standing {
         if evidence.is_denied(now) {
             return (Verdict::Private, BTreeSet::new());
         }
-        let addresses: BTreeSet<_> = own.chain(seen).collect();
+        let waited = self.seen_since.is_some_and(|since| now.saturating_sub(since) >= UNPROVED);
+        let waited = waited && evidence.denials.is_empty();
+        let addresses: BTreeSet<_> = own.chain(seen.filter(|_| waited)).collect();
         let verdict = if addresses.is_empty() { Verdict::Unknown } else { Verdict::Public };
         (verdict, addresses)
     }

@@ -6,7 +6,12 @@ use super::*;
 
 fn settings(file: &Path, stated: &[Field]) -> Settings {
     // A memory of its own each time, as each process has.
-    Settings { offer: Some(offer()), stated: stated.to_vec(), memory: Memory::in_file(file.to_owned()) }
+    Settings {
+        offer: Some(offer()),
+        stated: stated.to_vec(),
+        dialable: true,
+        memory: Memory::in_file(file.to_owned()),
+    }
 }
 
 fn rps(rate: f64) -> Option<Rps> {

@@ -362,6 +362,16 @@ impl Node {
         &self.counters
     }
 
+    /// From now on it takes part as a client, or as a node that others list.
+    pub fn set_client_mode(&mut self, client_mode: bool) {
+        self.client_mode = client_mode;
+    }
+
+    /// Whether it takes part as a client.
+    pub fn client_mode(&self) -> bool {
+        self.client_mode
+    }
+
     /// What we tell others of ourselves: a client tells nothing, so that nobody lists it.
     fn sender(&self) -> Option<DhtId> {
         (!self.client_mode).then_some(self.id)

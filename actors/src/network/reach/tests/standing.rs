@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::super::standing::{ALONE, Fact, Family, Finding, SEEN_BY, SETTLE, Standing, Verdict};
+use super::super::standing::{ALONE, Fact, Family, Finding, SEEN_BY, SETTLE, Standing, UNPROVED, Verdict};
 use crate::network::addresses::Scope;
 
 const HOME: &str = "/ip4/192.168.1.7/tcp/31330";
@@ -145,6 +145,8 @@ fn enough_who_see_us_make_up_for_a_proof_until_somebody_fails_to_reach_us() {
     (1..SEEN_BY).for_each(|peer| lab.seen(peer, MAPPED));
     lab.expect(Verdict::Unknown, &[]);
     lab.seen(0, MAPPED);
+    lab.expect(Verdict::Unknown, &[]);
+    lab.pass(UNPROVED);
     lab.expect(Verdict::Public, &[MAPPED]);
     lab.not_reached(4);
     lab.not_reached(5);
