@@ -11,7 +11,8 @@ pub(crate) struct Crawler(Option<Runtime>);
 
 impl Crawler {
     pub(crate) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("crawler").enable_all().build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("crawler").enable_all().build()?;
         Ok(Self(Some(runtime)))
     }
 

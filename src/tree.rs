@@ -15,6 +15,8 @@
 //! │  └─ observer   a stranger's view of us: the only source of "visible"
 //! └─ ops           one_for_one
 //!    ├─ monitor    what the whole swarm looks like from outside is known
+//!    ├─ history    how servers were seen over time is remembered
+//!    ├─ alerts     the operator is told of changes; only if the config names whom and how
 //!    ├─ admin      the API for the operator
 //!    ├─ config_keeper  SIGHUP: all actors get the new settings, or none
 //!    └─ watchdog   the service manager is fed while every actor answers
@@ -30,10 +32,12 @@ use hivemind_proto::{
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use petald_actors::{
     admin::{self, Admin, Bound, Doors, TreeCell},
+    alerts::{self, Alerts},
     announcer,
     bootstrap::{self, InitialPeer, PeerMemory},
     clock::{SharedClock, SystemClock},
     config_keeper::{self, ConfigKeeper, Live, Reloads},
+    history::{self, History, messages::Histories},
     monitor::{self, Monitor, messages::SwarmStates},
     network::{self, Network},
     observer::{
@@ -49,7 +53,7 @@ use petald_actors::{
 use tokio::sync::watch;
 
 use crate::{
-    config::{Config, Serving, State, Swarm},
+    config::{Config, Serving, State, Swarm, Whom},
     crawler::Crawler,
     foundation::Foundation,
     reload::{self, Reloading},
@@ -58,6 +62,10 @@ use crate::{
 
 /// Commands that wait while the network is busy or being restarted. A caller whose deadline has passed has left.
 pub(crate) const NETWORK_COMMANDS: usize = 1024;
+
+/// Between two crawls that are that close, what the first saw is taken to have held. Three of the usual period, and time
+/// for those of a large swarm, which are farther apart.
+const LONGEST_GAP: Duration = Duration::from_secs(300);
 
 /// How long one call of the DHT may take: hivemind's `wait_timeout`.
 const DHT_CALL_DEADLINE: Duration = Duration::from_secs(3);
@@ -138,6 +146,9 @@ fn ops(
 ) -> Child {
     let config = &foundation.config;
     let (monitor, swarm) = monitor.unzip();
+    let history = swarm.clone().filter(|_| config.history.enabled).map(|swarm| history(foundation, swarm));
+    let (history, histories) = history.unzip();
+    let alerts = histories.clone().filter(|_| !config.alerts.is_empty()).map(|seen| alerts(foundation, seen));
     let settings = admin::Settings {
         listen: config.admin.listen.clone(),
         token: config.admin.token.clone(),
@@ -148,6 +159,8 @@ fn ops(
         started: foundation.started,
         visibility: visibility.clone(),
         swarm,
+        history: histories,
+        clock: Arc::new(SystemClock),
         log: Some(Arc::new(foundation.log().clone())),
         doors,
         tree: Arc::clone(&tree),
@@ -163,7 +176,8 @@ fn ops(
         let build = move |birth| Watchdog::new(settings.clone(), birth);
         supervisor::actor("watchdog", &Slot::new(), config.supervisor.of("watchdog"), build)
     };
-    let children = monitor.into_iter().chain(admin).chain([keeper, watchdog]).collect();
+    let seeing = monitor.into_iter().chain(history).chain(alerts);
+    let children = seeing.chain(admin).chain([keeper, watchdog]).collect();
     supervisor::supervisor("ops", Strategy::OneForOne, Intensity::default(), children)
 }
 
@@ -218,6 +232,36 @@ pub(crate) fn plan(config: &Config) -> monitor::Plan {
         servers_at_once: config.monitor.servers_at_once as usize,
         period: Some(config.monitor.interval),
     }
+}
+
+/// The history, and where it tells what it knows.
+fn history(foundation: &Foundation, crawls: SwarmStates) -> (Child, Histories) {
+    let config = &foundation.config;
+    let (keep, max_file_bytes) = (config.history.keep, config.history.max_file_bytes);
+    let gap = LONGEST_GAP;
+    let (told, histories) = watch::channel(history::nothing_yet(keep, gap, max_file_bytes));
+    let disk = history::Disk::in_file(config.history_file());
+    let settings = history::Settings { keep, max_file_bytes, gap, disk, crawls, told };
+    let build = move |birth| History::new(settings.clone(), birth);
+    (supervisor::actor("history", &Slot::new(), config.supervisor.of("history"), build), histories)
+}
+
+fn alerts(foundation: &Foundation, histories: Histories) -> Child {
+    let config = &foundation.config;
+    let own = foundation.identity.peer_id();
+    let rules = config.alerts.iter().map(|alert| alerts::Rule {
+        name: alert.name.clone(),
+        peer: match alert.peer {
+            Whom::Ourselves => own,
+            Whom::Peer(peer) => peer,
+        },
+        on: alert.on.clone(),
+        after: alert.after.as_secs(),
+        target: alert.target.clone(),
+    });
+    let settings = alerts::Settings { rules: rules.collect(), histories, seed: rand::random() };
+    let build = move |birth| Alerts::new(settings.clone(), birth);
+    supervisor::actor("alerts", &Slot::new(), config.supervisor.of("alerts"), build)
 }
 
 fn config_keeper(foundation: &Foundation, reloading: &Reloading, concerned: reload::Concerned) -> Child {

@@ -4,6 +4,7 @@
 //! file: each actor defines a `Settings` struct, and the program fills it.
 
 pub mod admin;
+pub mod alerts;
 pub mod announcer;
 pub mod backend;
 pub mod bootstrap;
@@ -11,6 +12,7 @@ pub mod clock;
 pub mod config_keeper;
 pub mod dht;
 pub mod durable;
+pub mod history;
 #[cfg(test)]
 mod logged;
 pub mod monitor;

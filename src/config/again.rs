@@ -35,6 +35,8 @@ const RESTART: &[&str] = &[
     "dht",
     "model",
     "monitor",
+    "history",
+    "alerts",
     "admin",
     "log.dir",
     "log.format",

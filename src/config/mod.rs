@@ -11,10 +11,12 @@
 
 mod admin;
 mod again;
+mod alerts;
 mod announce;
 mod backend;
 mod dht;
 mod entry;
+mod history;
 mod layers;
 mod log;
 mod monitor;
@@ -34,8 +36,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use admin::{Admin, Debug};
 pub(crate) use again::Again;
+pub(crate) use alerts::{Alert, Whom};
 pub(crate) use announce::Announce;
 pub(crate) use dht::Dht;
+pub(crate) use history::History;
 pub(crate) use log::{Format, Log, Rotation};
 pub(crate) use monitor::Monitor;
 pub(crate) use network::{Network, Swarm};
@@ -45,6 +49,8 @@ pub(crate) use problem::ConfigError;
 pub(crate) use serving::{Model, Server, State};
 pub(crate) use supervisor::Supervisor;
 pub(crate) use values::Directives;
+
+use petald_actors::monitor::When;
 
 use layers::{Document, Layers, Merged};
 use problem::Problem;
@@ -74,6 +80,9 @@ pub(crate) struct Config {
     pub(crate) announce: Announce,
     pub(crate) observer: Observer,
     pub(crate) monitor: Monitor,
+    pub(crate) history: History,
+    /// Who is told of changes.
+    pub(crate) alerts: Vec<Alert>,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
     pub(crate) supervisor: Supervisor,
@@ -157,6 +166,11 @@ impl Config {
         self.node.data_dir.join("server_info")
     }
 
+    /// The file of the history.
+    pub(crate) fn history_file(&self) -> PathBuf {
+        self.node.data_dir.join("history")
+    }
+
     /// The folder of the log files.
     pub(crate) fn log_dir(&self) -> PathBuf {
         self.log.dir.clone().unwrap_or_else(|| self.node.data_dir.join("log"))
@@ -189,6 +203,8 @@ fn read(
     let announce = Announce::read(root.section("announce"));
     let observer = Observer::read(root.section("observer"));
     let monitor = Monitor::read(root.section("monitor"));
+    let history = History::read(root.section("history"));
+    let alerts = alerts::read(root.section("alerts"), reading);
     let admin = Admin::read(root.section("admin"));
     let log = Log::read(root.section("log"));
     let supervisor = Supervisor::read(root.section("supervisor"));
@@ -221,6 +237,16 @@ fn read(
         let what = "is longer than announce.ttl: records could lapse and come back unseen";
         reading.warn("observer.interval", what, "shorten it");
     }
+    if let (Some(history), Some(monitor), Some([first, ..])) = (&history, &monitor, alerts.as_deref()) {
+        let key = format!("alerts.{}", first.name);
+        if !history.enabled {
+            reading.wrong(&key, "needs the history, which is off", "set history.enabled = true");
+        }
+        if !monitor.enabled || monitor.crawl != When::Always {
+            let what = "needs a monitor that crawls all the time: nobody would look";
+            reading.wrong(&key, what, "set monitor.crawl = \"always\"");
+        }
+    }
     if reading.given("backend") && !reading.given("server") {
         reading.wrong("backend", "is there, but there is no [server]", "say what it serves, or leave it out");
     }
@@ -234,6 +260,8 @@ fn read(
         announce: announce?,
         observer: observer?,
         monitor: monitor?,
+        history: history?,
+        alerts: alerts?,
         admin: admin?,
         log: log?,
         supervisor: supervisor?,

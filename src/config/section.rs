@@ -174,6 +174,14 @@ impl<'r> Section<'r> {
         Section::new(self.reading, join(&self.path, key), value)
     }
 
+    /// The names of the sections inside this one that the operator chose, in their order.
+    pub(super) fn tables(&self) -> Vec<String> {
+        let tables = self.values.iter().filter(|(_, value)| matches!(value.kind, ValueKind::Table(_)));
+        let mut names: Vec<String> = tables.map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
+    }
+
     /// Whether the operator wrote this key, and not merely a default.
     pub(super) fn given(&self, key: &str) -> bool {
         self.reading.given(&join(&self.path, key))

@@ -10,7 +10,7 @@ use super::section::Section;
 use super::values::duration;
 
 /// The actors that can be given settings.
-const ACTORS: [&str; 14] = [
+const ACTORS: [&str; 16] = [
     "network",
     "dht",
     "bootstrap",
@@ -22,6 +22,8 @@ const ACTORS: [&str; 14] = [
     "reachability",
     "observer",
     "monitor",
+    "history",
+    "alerts",
     "admin",
     "config_keeper",
     "watchdog",

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{Listen, Settings};
+use super::{Listen, Settings, routes::is_file};
 
 /// Lets a request through that comes over a Unix socket, whose mode is its lock, or with the token, if there is one; and
 /// that is not sent by a page in the operator's browser, which could otherwise change this node from anywhere.
@@ -27,7 +27,8 @@ pub(super) async fn guard<B: MessageBody + 'static>(
 fn refusal(request: &ServiceRequest) -> Option<HttpResponse> {
     let settings = request.app_data::<web::Data<Settings>>()?;
     let token = settings.token.as_ref().filter(|_| matches!(settings.listen, Listen::Tcp(_)));
-    if let Some(token) = token {
+    let open = request.method() == Method::GET && is_file(request.path());
+    if let Some(token) = token.filter(|_| !open) {
         let authorization = request.headers().get(header::AUTHORIZATION);
         if !authorization.is_some_and(|value| token.opens(value.as_bytes())) {
             let mut answer = HttpResponse::build(StatusCode::UNAUTHORIZED);

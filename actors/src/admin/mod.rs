@@ -12,7 +12,10 @@
 //! | `GET`, `PATCH /api/v1/server-info` | what we serve; changes what may change while the node runs |
 //! | `POST /api/v1/announce` | announces now, and tells what came of it |
 //! | `GET`, `PUT /api/v1/log-level` | what is logged |
+//! | `GET /api/v1/history`, `GET /api/v1/history/<peer id>` | how servers were seen over time, as JSON or CSV |
 //! | `GET /openapi.json` | all of this for machines: `routes/openapi.json` |
+//! | `GET /`, `GET /page/…` | the map page: `routes/page.rs` |
+//! | `GET /api/v1/map` | the last crawl of the swarm, as the page shows it |
 //! | `POST /debug/crash/<actor>` | 202, and the actor panics; only where the config allows it |
 //!
 //! Errors are JSON too. Requests are served by a thread of their own, so that a stuck arbiter
@@ -50,7 +53,9 @@ pub use process::Process;
 pub use token::{Token, TokenError};
 
 use crate::announcer::Announcer;
+use crate::clock::SharedClock;
 use crate::config_keeper::Live;
+use crate::history::messages::Histories;
 use crate::monitor::{Monitor, messages::SwarmStates};
 use crate::observer::messages::Opinions;
 use crate::server_info::ServerInfoStore;
@@ -110,6 +115,10 @@ pub struct Settings {
     pub visibility: Opinions,
     /// What the monitor saw last, if there is one.
     pub swarm: Option<SwarmStates>,
+    /// How servers were seen over time, if that is kept.
+    pub history: Option<Histories>,
+    /// What times are told against.
+    pub clock: SharedClock,
     /// The log, if it can be told of and changed.
     pub log: Option<Arc<dyn LogControl>>,
     /// Where they are found.

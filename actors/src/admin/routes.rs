@@ -2,8 +2,10 @@
 
 mod announce;
 mod health;
+mod history;
 mod log_level;
 mod node;
+mod page;
 mod refusal;
 mod server_info;
 mod swarm;
@@ -26,7 +28,7 @@ const VERSION: &str = "0.0.0";
 
 /// Every route; those of one path stand together.
 pub(super) fn table() -> Vec<(&'static str, Method, Route)> {
-    vec![
+    let mut table = vec![
         ("/livez", Method::GET, web::get().to(health::livez)),
         ("/readyz", Method::GET, web::get().to(health::readyz)),
         ("/metrics", Method::GET, web::get().to(health::metrics)),
@@ -40,9 +42,16 @@ pub(super) fn table() -> Vec<(&'static str, Method, Route)> {
         ("/api/v1/announce", Method::POST, web::post().to(announce::announce)),
         ("/api/v1/log-level", Method::GET, web::get().to(log_level::show)),
         ("/api/v1/log-level", Method::PUT, web::put().to(log_level::change)),
+        ("/api/v1/history", Method::GET, web::get().to(history::page)),
+        ("/api/v1/history/{peer_id}", Method::GET, web::get().to(history::account)),
+        ("/api/v1/map", Method::GET, web::get().to(page::map)),
         ("/debug/crash/{actor}", Method::POST, web::post().to(node::crash)),
-    ]
+    ];
+    table.extend(page::FILES.map(|(path, _, _)| (path, Method::GET, web::get().to(page::file))));
+    table
 }
+
+pub(super) use self::page::is_file;
 
 pub(super) fn routes(app: &mut web::ServiceConfig) {
     let mut table = table().into_iter().peekable();

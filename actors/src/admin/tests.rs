@@ -1,6 +1,7 @@
 //! The API as its users meet it: over real sockets, in front of a real tree.
 
 mod changes;
+mod map;
 mod openapi;
 mod strangers;
 
@@ -13,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
 use super::*;
+use crate::history::messages::{Chronicle, Crawl, Limits, Seen, Sighting};
 use crate::observer::messages::{Layer, Look, Opinion, Through, Verdict};
 use crate::supervisor::{
     ActorState, Backoff, ChildSettings, Intensity, Outcome, Slot, Strategy, Tree, actor, supervisor,
@@ -109,6 +111,8 @@ async fn start_with(
         version: "1.2.3".into(),
         peer_id,
         visibility,
+        history: Some(watch::channel(Arc::new(history(peer_id))).1),
+        clock: Arc::new(crate::clock::SystemClock),
         tree: Arc::clone(&tree),
         bound,
     };
@@ -137,6 +141,14 @@ async fn start_with(
     };
     until(&node, all_report).await;
     node
+}
+
+/// A history in which one server was seen.
+fn history(peer: PeerId) -> Chronicle {
+    let mut chronicle = Chronicle::new(Limits { keep: 1 << 40, gap: 60, weight: 1 << 20 });
+    let seen = Seen { sighting: Sighting::Online, name: Some("a node".into()), model: Some("m".into()) };
+    chronicle.observe(&Crawl { at: 1_000_000_000, servers: [(peer, seen)].into() });
+    chronicle
 }
 
 /// Waits for the tree to become so.
@@ -299,7 +311,8 @@ async fn ready_is_what_a_stranger_sees() {
 async fn errors_are_json() {
     let node = start(any_port(), false, &[]).await;
     for (method, path, status) in [
-        ("GET", "/", 404),
+        ("POST", "/", 405),
+        ("GET", "/page/", 404),
         ("GET", "/api/v1/nodes", 404),
         ("POST", "/livez", 405),
         ("DELETE", "/api/v1/server-info", 405),

@@ -114,6 +114,7 @@ fn its_examples_are_right() {
             && key.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
             // Either of the two.
             && key != "health_url"
+            && key != "webhook"
             // It would have to be there.
             && key != "token_file"
             && section != "[network]"

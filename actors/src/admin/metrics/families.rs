@@ -290,6 +290,30 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("clock_leaps", "Times our clock was set, or the machine slept.", |s| {
         count(s.dht.as_ref().map(|dht| dht.clock.leaps))
     }),
+    // how servers were seen over time
+    gauge("history_servers", "Servers whose history is remembered.", |s| {
+        one(s.history.as_ref().map(|history| history.servers))
+    }),
+    bytes("history_file", "Size of the file of the history, when it was last written.", |s| {
+        one(s.history.as_ref().and_then(|history| history.file_bytes))
+    }),
+    counter("history_writes", "Batches for the file of the history, by what became of them.", |s| {
+        let Some(history) = &s.history else { return vec![] };
+        by("outcome", [("written", history.writes), ("failed", history.writes_failed)])
+    }),
+    counter("history_files_put_aside", "Files of the history that could not be used.", |s| {
+        count(s.history.as_ref().map(|history| history.files_put_aside))
+    }),
+    counter("alerts", "Alerts by what became of them.", |s| {
+        let Some(alerts) = &s.alerts else { return vec![] };
+        by("outcome", [("told", alerts.told), ("given_up", alerts.given_up), ("dropped", alerts.dropped)])
+    }),
+    counter("alert_attempts_failed", "Attempts at telling of an alert that failed.", |s| {
+        count(s.alerts.as_ref().map(|alerts| alerts.attempts_failed))
+    }),
+    gauge("alerts_waiting", "Alerts that are still to be told.", |s| {
+        one(s.alerts.as_ref().map(|alerts| alerts.waiting))
+    }),
     // the config
     counter("reloads", "Times the config was read again, by what became of it.", |s| {
         let Some(reloads) = &s.reloads else { return vec![] };

@@ -33,6 +33,8 @@ pub(in crate::admin) struct Sources {
     pub(super) observer: Option<ObserverReport>,
     pub(super) watchdog: Option<WatchdogReport>,
     pub(super) reloads: Option<ReloadsReport>,
+    pub(super) history: Option<HistoryReport>,
+    pub(super) alerts: Option<AlertsReport>,
 }
 
 impl Sources {
@@ -58,6 +60,8 @@ impl Sources {
             observer: report(tree.as_ref(), "observer"),
             watchdog: report(tree.as_ref(), "watchdog"),
             reloads: report(tree.as_ref(), "config_keeper"),
+            history: report(tree.as_ref(), "history"),
+            alerts: report(tree.as_ref(), "alerts"),
             tree,
         }
     }
@@ -151,4 +155,24 @@ pub(super) struct WatchdogReport {
 pub(super) struct ReloadsReport {
     pub(super) accepted: u64,
     pub(super) refused: u64,
+}
+
+/// Of the history.
+#[derive(Debug, Deserialize)]
+pub(super) struct HistoryReport {
+    pub(super) servers: f64,
+    pub(super) file_bytes: Option<f64>,
+    pub(super) writes: u64,
+    pub(super) writes_failed: u64,
+    pub(super) files_put_aside: u64,
+}
+
+/// Of the alerts.
+#[derive(Debug, Deserialize)]
+pub(super) struct AlertsReport {
+    pub(super) told: u64,
+    pub(super) given_up: u64,
+    pub(super) dropped: u64,
+    pub(super) attempts_failed: u64,
+    pub(super) waiting: f64,
 }
