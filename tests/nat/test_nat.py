@@ -1,5 +1,6 @@
 """petald behind each kind of NAT: from start to visible, and by which way."""
 
+import asyncio
 import time
 
 import pytest
@@ -9,6 +10,9 @@ from world import figure
 
 # Whether others reach a node there directly, and how it is started.
 KINDS = {"open": True, "full_cone": True, "forward": True, "port_restricted": False, "symmetric": False}
+
+HOLE_LIMIT = 40.0  # seconds from the first call, through a relay, to a direct connection
+HOLE_PATIENCE = 5.0  # seconds until another connection through a relay is made
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +41,34 @@ async def test_visible_behind(world, started, kind):
         assert reach["direct"] == [], reach
         assert reach["relayed"], reach
         assert petald.record["using_relay"] is True and petald.info["dht_client_mode"] is True
+
+
+async def test_a_direct_connection_takes_the_relays_place(world, started):
+    """DCUtR: a reader that reaches petald through a relay is directly connected with it soon after."""
+    petald = started["port_restricted"]
+    await world.visible(petald)
+    reader = await world.node(world.internet.host(), client_mode=True)
+    # p2pd punches holes once four others have told it where they see it (go-libp2p identify, ActivationThresh).
+    for other in ("open", "full_cone", "forward"):
+        await world.visible(started[other], reader)
+    peer_id = await petald.peer_id()
+    began = called = time.monotonic()
+    await world.visible(petald, reader)
+    while True:
+        ways = await world.ways(petald, reader)
+        if any("p2p-circuit" not in way for way in ways):
+            break
+        took = time.monotonic() - began
+        assert took < HOLE_LIMIT, f"only {ways}; {await petald.reach()}\n{petald.output()}"
+        if time.monotonic() - called > HOLE_PATIENCE:
+            # It may not have been ready for it yet, and a hole is tried once for each relayed connection.
+            await reader.p2p._client.disconnect(peer_id)
+            await world.rpc_info(peer_id, reader)
+            called = time.monotonic()
+        await asyncio.sleep(0.2)
+    figure(f"from a reader's first call, through a relay, to a direct connection: {time.monotonic() - began:.1f} s, {ways}")
+    assert (await world.rpc_info(peer_id, reader))["spans"]
+    await petald.until("the hole is counted", lambda reach: reach["holes_punched"] >= 1)
 
 
 async def test_ipv6_only(world):

@@ -19,6 +19,7 @@ mod dial_failure;
 mod dialer;
 mod driver;
 mod handle;
+mod hole_punching;
 mod listening;
 mod messages;
 mod passage;

@@ -14,7 +14,7 @@ use libp2p::{
     dns, noise, quic, relay, tcp, yamux,
 };
 
-use super::{NetworkError, Settings, addresses::Dialable, coalescing::Coalescing};
+use super::{NetworkError, Settings, addresses::Dialable, coalescing::Coalescing, hole_punching::InTurn};
 
 /// Streams of one connection. The default of 512 closes a connection on which a p2pd makes more calls
 /// at once, and more than 4096 do not fit into yamux's fixed window of 1 GiB for a connection.
@@ -64,7 +64,7 @@ pub(super) fn build(
         quic.max_concurrent_stream_limit = u32::try_from(STREAMS).unwrap_or(u32::MAX);
         let quic = quic::tokio::Transport::new(quic);
         let quic = Dialable::new(quic, settings.scope()).map(move |upgraded, _| for_quic.wrap(upgraded));
-        OrTransport::new(quic, tcp).map(|either, _| either.into_inner())
+        InTurn::new(OrTransport::new(quic, tcp).map(|either, _| either.into_inner()))
     };
     let named = dns::tokio::Transport::system(direct()).map(Transport::boxed).unwrap_or_else(|error| {
         tracing::warn!(%error, "no DNS: only peers with an IP address can be dialled");
