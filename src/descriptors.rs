@@ -8,8 +8,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::Network;
 
 /// Descriptors besides those of connections and dials: a stranger's connections while it looks at us (some 64), those
-/// of checks whether a peer can be called (16), log and state files, listeners, the admin API.
-const OTHERS: u64 = 256;
+/// of checks whether a peer can be called (16), log and state files, listeners, the admin API; and those of a stranger
+/// who looks at everybody (some 500).
+const OTHERS: u64 = 256 + 512;
 
 /// How many this process may need at once. A connection that is being made has one as well, in either direction.
 pub(crate) fn needed(network: &Network) -> u64 {

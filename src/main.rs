@@ -10,6 +10,7 @@
 //! | [`mod@map`] | `petald map` |
 //! | [`manual`] | `petald man`, `petald completions` |
 //! | [`daemon`], [`foundation`], [`greeting`] | `petald run`: before, around and beside the tree of actors |
+//! | [`crawler`] | a thread for crawls of the whole swarm |
 //! | [`tree`] | the tree of actors: what stands above what, and what each is made of |
 //! | [`mod@identity`], [`data_dir`] | what outlives the process |
 //! | [`reload`] | SIGHUP: who is given what of a new config |
@@ -18,6 +19,7 @@
 mod check;
 mod cli;
 mod config;
+mod crawler;
 mod daemon;
 mod data_dir;
 mod descriptors;

@@ -54,6 +54,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::{Config, Serving, State, Swarm, Whom},
+    crawler::Crawler,
     foundation::Foundation,
     reload::{self, Reloading},
     service_manager::Managed,
@@ -189,17 +190,25 @@ fn monitor(
     let config = &foundation.config;
     let (states, seen) = watch::channel(None);
     let plan = Live::new(plan(config));
+    // Without a thread of its own it shares the node's.
+    let crawler = Crawler::start().inspect_err(|error| tracing::warn!(%error, "no thread for crawls")).ok();
+    let pool = crawler.as_ref().and_then(Crawler::handle).unwrap_or_else(|| foundation.pool.clone());
+    let stranger = network::Settings { pool: pool.clone(), ..network_settings(foundation) };
     let settings = monitor::Settings {
         plan: plan.clone(),
         when: config.monitor.crawl,
         interval: config.monitor.interval,
-        departures: network::Departures::crawling(network_settings(foundation)),
-        pool: foundation.pool.clone(),
+        departures: network::Departures::crawling(stranger),
+        pool,
         states,
         seed: rand::random(),
     };
     let (handle, clock): (_, SharedClock) = (handle.clone(), Arc::new(SystemClock));
-    let build = move |birth| Monitor::new(settings.clone(), handle.clone(), clock.clone(), birth);
+    let build = move |birth| {
+        // It lives as long as the monitor can be started again.
+        let _ = &crawler;
+        Monitor::new(settings.clone(), handle.clone(), clock.clone(), birth)
+    };
     (supervisor::actor("monitor", slot, config.supervisor.of("monitor"), build), seen, plan)
 }
 

@@ -58,7 +58,10 @@ class Reader:
             "blocks": [
                 {peer.to_base58(): server_as_json(server) for peer, server in info.servers.items()} for info in infos
             ],
-            "spans": {peer.to_base58(): {"start": span.start, "end": span.end} for peer, span in spans.items()},
+            "spans": {
+                peer.to_base58(): {"start": span.start, "end": span.end, "server": server_as_json(span.server_info)}
+                for peer, span in spans.items()
+            },
         }
 
     async def do_raw(self, keys):

@@ -12,7 +12,7 @@ const TTL: f64 = 600.0;
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// Fewer than the configured connections need.
 const SOFT_LIMIT: u32 = 512;
-const NEEDED: u64 = 3072;
+const NEEDED: u64 = 3584;
 
 /// The limits of open files of a process, soft and hard.
 fn open_files(process: i32) -> (u64, u64) {

@@ -23,6 +23,7 @@ mod drain;
 mod joins_a_swarm;
 mod lifecycle;
 mod metric_names;
+mod monitor;
 mod observer;
 mod observer_cost;
 mod one_key_twice;

@@ -90,6 +90,13 @@ impl Reader {
         serde_json::from_value(servers).unwrap()
     }
 
+    /// The span of each server of a model in whatever state, with the record that it comes from, as the health monitor has
+    /// them: `{"spans": {peer: {"start": …, "end": …, "server": …}}}`.
+    pub(crate) async fn health(&self, prefix: &str, num_blocks: u32) -> Value {
+        let request = json!({"prefix": prefix, "num_blocks": num_blocks, "min_state": "OFFLINE"});
+        self.python.ask("servers", request).await
+    }
+
     /// The record under `key` as it is stored: types and times to live (see `json_lines.py`), or null.
     pub(crate) async fn raw(&self, key: &str) -> Value {
         self.python.ask("raw", json!({"keys": [key]})).await[0].take()
