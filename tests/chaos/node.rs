@@ -31,7 +31,7 @@ const LOG_DISK: &str = "1m";
 const RESOLV_CONF: &str = "resolv.conf";
 
 /// The actors that can be made to panic.
-pub(crate) const ACTORS: [&str; 12] = [
+pub(crate) const ACTORS: [&str; 14] = [
     "network",
     "dht",
     "bootstrap",
@@ -41,6 +41,8 @@ pub(crate) const ACTORS: [&str; 12] = [
     "pinger",
     "reachability",
     "observer",
+    "monitor",
+    "history",
     "admin",
     "config_keeper",
     "watchdog",

@@ -14,6 +14,9 @@ const FIRST_PAINT_MILLISECONDS: f64 = 300.0;
 /// Attempts, of which the best one counts: whatever is beyond it, other programs on the machine have taken.
 const ATTEMPTS: usize = 5;
 
+/// A click at one of the servers.
+const OPEN_ONE: &str = "[...document.querySelectorAll('.servers td button')].find(b => b.textContent.includes('Quiet Corner')).click()";
+
 /// A node that has seen the small swarm for a while, and is a part of it.
 async fn node() -> Node {
     let node = Node::start(peer(5)).await;
@@ -83,7 +86,7 @@ pub(crate) async fn rows_and_details(driver: &Driver) {
     // The history comes after the rows.
     browser.until("a day", "return document.querySelectorAll('.servers svg.day').length >= 10").await;
 
-    browser.run(&format!("[...document.querySelectorAll('.servers td button')].find(b => b.textContent.includes('Quiet Corner')).click()")).await;
+    browser.run(OPEN_ONE).await;
     browser.until("its history", "return document.querySelector('.below .changes li')").await;
     let below = browser.run("return document.querySelector('.below').innerText").await;
     let below = below.as_str().unwrap();
@@ -132,7 +135,7 @@ pub(crate) async fn pictures(driver: &Driver) {
     browser.until("a day", "return document.querySelectorAll('.servers svg.day').length >= 10").await;
     browser.colours("light").await;
     browser.picture("desktop-light").await;
-    browser.run("[...document.querySelectorAll('.servers td button')].find(b => b.textContent.includes('Quiet Corner')).click()").await;
+    browser.run(OPEN_ONE).await;
     browser.until("its history", "return document.querySelector('.below .changes li')").await;
     browser.run("document.querySelector('.matrix summary').click()").await;
     browser.resize(1280, 2000, false).await;

@@ -36,7 +36,7 @@ use tokio::{
 };
 
 use self::{
-    chronicle::{Chronicle, Limits},
+    chronicle::{Chronicle, Crawl, Limits},
     disk::{Opened, Written},
     store::{Batch, StoreError},
 };
@@ -153,27 +153,31 @@ impl History {
         this.publish(&chronicle);
         this.chronicle = Some(chronicle);
         // What was seen while the file was read comes next.
-        this.settings.crawls.mark_changed();
         this.follow(ctx);
     }
 
+    /// Waits for the next crawl, and makes of it what history needs: off the arbiter, since a large swarm has thousands of
+    /// ids to be read.
     fn follow(&mut self, ctx: &mut Context<Self>) {
         let mut crawls = self.settings.crawls.clone();
-        let changed = async move { crawls.changed().await.map(|()| crawls) };
-        ctx.spawn(changed.into_actor(self).map(|crawls, this, ctx| {
+        let next = async move {
             // Nobody tells any more when the whole tree ends.
-            let Ok(mut crawls) = crawls else { return };
-            crawls.mark_unchanged();
+            crawls.changed().await.ok()?;
+            let state = crawls.borrow_and_update().clone();
+            let crawl = spawn_blocking(move || state.as_deref().and_then(crawls::of)).await.ok().flatten();
+            Some((crawls, crawl))
+        };
+        ctx.spawn(next.into_actor(self).map(|next, this, ctx| {
+            let Some((crawls, crawl)) = next else { return };
             this.settings.crawls = crawls;
-            this.take_in(ctx);
+            this.take_in(crawl, ctx);
             this.follow(ctx);
         }));
     }
 
-    fn take_in(&mut self, ctx: &mut Context<Self>) {
+    fn take_in(&mut self, crawl: Option<Crawl>, ctx: &mut Context<Self>) {
         let Some(chronicle) = &mut self.chronicle else { return };
-        let Some(state) = self.settings.crawls.borrow().clone() else { return };
-        let Some(crawl) = crawls::of(&state) else {
+        let Some(crawl) = crawl else {
             self.status.crawls_passed_over += 1;
             return;
         };
