@@ -51,7 +51,14 @@ async fn every_metric_is_well_formed_and_told() {
     let nodes = swarm.start(&["a", "b", "c"], &[]).await;
     let config = Config { initial_peers: nodes[0].addresses.clone(), ..Config::default() };
     let home = Home::new(&config);
-    let petald = home.run().await;
+    // A node that crawls all the time, and has somebody to tell.
+    let seeing = [
+        ("monitor.crawl", "always"),
+        ("monitor.interval", "5s"),
+        ("alerts.mine.peer", "self"),
+        ("alerts.mine.command", "true"),
+    ];
+    let petald = home.run_with(&seeing).await;
     ready(&petald).await;
     swarm.start_client("caller", &nodes[1].addresses).await;
     assert!(matches!(swarm.rpc_info("caller", &petald.peer_id, &[""]).await[0], RpcInfo::Answer { .. }));
