@@ -35,8 +35,9 @@ use files::{LogFiles, Shared};
 pub(crate) use levels::{Levels, LevelsError, LogLevels};
 pub(crate) use shelf::Policy;
 
-/// Lines that wait for the disk or the console; at 200 bytes each, under 2 MiB.
-const WAITING_LINES: usize = 8192;
+/// Lines that wait for the disk or the console. Their places are there from the start, 32 bytes each; at 200 bytes each,
+/// they take under half a MiB when all are taken.
+const WAITING_LINES: usize = 2048;
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]

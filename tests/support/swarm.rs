@@ -24,6 +24,8 @@ pub(crate) struct StoreCall {
     pub(crate) caller: String,
     /// Records in the call.
     pub(crate) rows: usize,
+    /// Whether some of them are copies for a cache.
+    pub(crate) in_cache: bool,
     /// Unix times in seconds, each once.
     pub(crate) expirations: Vec<f64>,
     /// Size of the request.

@@ -8,15 +8,18 @@ use libp2p::{
     connection_limits::{self, ConnectionLimits},
     core::upgrade::Version,
     dcutr, identify,
-    kad::{self, store::MemoryStore},
+    kad::{
+        self, ProviderRecord, RecordKey,
+        store::{MemoryStore, RecordStore},
+    },
     ping, relay,
     swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
     upnp,
 };
 
 use super::{
-    Limits, NetworkError, RelayService, Settings, addresses::Scope, peer_routing::PeerRouting, transport,
-    withheld::Withheld,
+    Limits, NetworkError, ReachSettings, RelayService, Settings, addresses::Scope, peer_routing::PeerRouting,
+    transport, withheld::Withheld,
 };
 
 /// The name under which IPFS and hivemind peers route to each other.
@@ -115,7 +118,8 @@ fn relay(peer: PeerId, service: &RelayService) -> relay::Behaviour {
     relay
 }
 
-fn kad(peer: PeerId, name: StreamProtocol, limits: &Limits) -> kad::Behaviour<MemoryStore> {
+fn kad(peer: PeerId, reach: &ReachSettings, limits: &Limits) -> kad::Behaviour<MemoryStore> {
+    let (name, provides) = (reach.kad.clone(), reach.provides.as_ref());
     let store = kad::store::MemoryStoreConfig {
         max_records: STORED_VALUES,
         max_value_bytes: STORED_VALUE,
@@ -130,8 +134,13 @@ fn kad(peer: PeerId, name: StreamProtocol, limits: &Limits) -> kad::Behaviour<Me
         .set_replication_interval(None)
         .set_publication_interval(None);
     // It looks for its neighbourhood by itself, half a second after the first peer has entered, and every 5 minutes.
+    let mut store = MemoryStore::with_config(peer, store);
+    if let Some(key) = provides {
+        // Its place is taken before others can fill the store, so it cannot fail.
+        let _ = store.add_provider(ProviderRecord::new(RecordKey::new(key), peer, Vec::new()));
+    }
     // Others are answered from when there is an address at which we can be dialled: `reach` says when.
-    kad::Behaviour::with_config(peer, MemoryStore::with_config(peer, store), config)
+    kad::Behaviour::with_config(peer, store, config)
 }
 
 pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Behaviour>, NetworkError> {
@@ -154,12 +163,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         limits: connection_limits::Behaviour::new(connections),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
         identify: identify::Behaviour::new(identify),
-        kad: PeerRouting::new(
-            peer,
-            kad(peer, reach.kad.clone(), limits),
-            reach.kad.clone(),
-            settings.scope(),
-        ),
+        kad: PeerRouting::new(peer, kad(peer, reach, limits), reach.kad.clone(), settings.scope()),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(limits.ping_interval).with_timeout(limits.ping_deadline),
         ),

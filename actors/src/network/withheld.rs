@@ -1,7 +1,9 @@
-//! A behaviour that finds out addresses of ours, and is kept from announcing them by itself.
+//! A behaviour that finds out addresses of ours, and is kept from announcing them by itself, and from what peers guess.
 //!
 //! libp2p's AutoNAT, UPnP and relay client each confirm external addresses on one finding, and everybody is told of them
-//! at once. What is announced is decided in one place, `reach`, from what these tell as events.
+//! at once. What is announced is decided in one place, `reach`, from what these tell as events. AutoNAT also keeps every
+//! address for ever at which any peer says that it sees us; it needs none of them, since whoever dials us back
+//! takes the IP address that it sees itself, with the ports on which we listen.
 
 use std::task::{Context, Poll, ready};
 
@@ -62,7 +64,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Withheld<B> {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.0.on_swarm_event(event);
+        if !matches!(event, FromSwarm::NewExternalAddrCandidate(_)) {
+            self.0.on_swarm_event(event);
+        }
     }
 
     fn on_connection_handler_event(

@@ -1,6 +1,9 @@
 //! Many searches at once: whoever is nearest to several keys is asked for all of them in one call.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::RangeInclusive,
+};
 
 use libp2p::PeerId;
 
@@ -14,12 +17,14 @@ use crate::{msgpack, time::DhtTime};
 /// peer's largest message, 4 MiB: 32 keys leave 128 KiB to each.
 pub(super) const KEYS_PER_CALL: usize = 32;
 
-/// Calls of one lookup under way at once, those left out that are slow.
-pub(super) const CALLS_AT_ONCE: usize = 8;
+/// Calls of one lookup under way at once, those left out that are slow: one for each key, within these bounds. In a swarm
+/// of ten thousand nodes each key has its own twenty to ask, and 80 keys take more than a thousand calls: eight at a time
+/// would go on far beyond the deadline of the task.
+const CALLS_AT_ONCE: RangeInclusive<usize> = 8..=32;
 
 /// Calls of one lookup under way at once, slow ones included. A table of which most has departed is gone through by
 /// so many at a time.
-const MAX_CALLS_AT_ONCE: usize = 32;
+const MAX_CALLS_AT_ONCE: usize = 64;
 
 /// What a lookup found for one key.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,6 +82,13 @@ impl Lookup {
         self
     }
 
+    /// The search for a key is over when so many of the nearest nodes have answered.
+    pub(super) fn narrow(&mut self, key: &DhtId, beam: usize) {
+        if let Some(search) = self.searches.get_mut(key) {
+            search.narrow(beam);
+        }
+    }
+
     fn is_satisfied(&self, key: &DhtId) -> bool {
         let value = self.values.get(key).and_then(FreshValue::expiration);
         self.sufficient.zip(value).is_some_and(|(sufficient, value)| value >= sufficient)
@@ -84,7 +96,8 @@ impl Lookup {
 
     /// The next call to make: the peer that most searches wait for, and the keys to ask it for.
     pub(super) fn next_call(&mut self) -> Option<(PeerId, Vec<DhtId>)> {
-        if self.calls - self.slow >= CALLS_AT_ONCE || self.calls >= MAX_CALLS_AT_ONCE {
+        let at_once = self.searches.len().clamp(*CALLS_AT_ONCE.start(), *CALLS_AT_ONCE.end());
+        if self.calls - self.slow >= at_once || self.calls >= MAX_CALLS_AT_ONCE {
             return None;
         }
         let mut wishes: HashMap<PeerId, Vec<DhtId>> = HashMap::new();

@@ -32,6 +32,8 @@ struct Candidate {
 #[derive(Debug)]
 pub(super) struct Search {
     target: DhtId,
+    /// How many of the nearest nodes must have answered.
+    beam: usize,
     /// Nearest first.
     candidates: BTreeMap<Distance, Candidate>,
     /// Where each peer stands.
@@ -40,9 +42,14 @@ pub(super) struct Search {
 
 impl Search {
     pub(super) fn new(target: DhtId, start: impl IntoIterator<Item = Contact>) -> Self {
-        let mut search = Self { target, candidates: BTreeMap::new(), places: HashMap::new() };
+        let mut search = Self { target, beam: BEAM, candidates: BTreeMap::new(), places: HashMap::new() };
         search.learned(start);
         search
+    }
+
+    /// The search is over when so many have answered.
+    pub(super) fn narrow(&mut self, beam: usize) {
+        self.beam = beam;
     }
 
     /// Adds nodes that somebody named. A node id keeps the peer that it was first named with; a peer that has not been
@@ -116,7 +123,7 @@ impl Search {
     }
 
     fn beam(&self) -> impl Iterator<Item = &Candidate> {
-        self.candidates.values().filter(|candidate| candidate.state != State::Failed).take(BEAM)
+        self.candidates.values().filter(|candidate| candidate.state != State::Failed).take(self.beam)
     }
 }
 

@@ -157,12 +157,6 @@ impl Edge {
                 let own_port = self.scope == Scope::Public;
                 let fact = self.ways.seen(connection_id, &info.observed_addr, &listening, own_port);
                 let Some(fact) = fact else { return false };
-                if let (Fact::Seen { at, .. }, Some(autonat)) =
-                    (&fact, swarm.behaviour_mut().autonat.as_mut())
-                {
-                    let candidates = at.iter().filter(|at| self.scope.allows(at));
-                    candidates.for_each(|at| autonat.0.probe_address(at.clone()));
-                }
                 self.learn(fact);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(autonat::v1::Event::OutboundProbe(probe))) => {

@@ -41,6 +41,11 @@ pub const TASK_DEADLINE: Duration = Duration::from_secs(15);
 /// A bucket in which nobody was heard of for so long is refreshed by a search within it.
 pub const REFRESH_PERIOD: Duration = Duration::from_secs(600);
 
+/// Until the first refresh, which is of every bucket: whoever has just joined knows little but its own neighbourhood, and
+/// not those of it who joined at the same moment. Its first announcements are through by then; and initial peers that are
+/// in different swarms have been noticed (after three minutes), whom such searches bring together.
+const FIRST_REFRESH: Duration = Duration::from_secs(240);
+
 /// Nodes that are called back at once because of validated pings. Beyond, the caller is told that it is not available,
 /// and a Python node then refuses to start: so many may join in the same moment, as after a restart of ours. Half of
 /// [`MAX_CALLS`] is left to everything else.
@@ -254,6 +259,8 @@ pub struct Node {
     effects: VecDeque<Effect>,
     next_id: u64,
     next_refresh: DhtTime,
+    /// The first refresh has been.
+    refreshed: bool,
     counters: Counters,
 }
 
@@ -281,7 +288,8 @@ impl Node {
             sharing: caching::Sharing::default(),
             effects: VecDeque::new(),
             next_id: 0,
-            next_refresh: now + REFRESH_PERIOD,
+            next_refresh: now + FIRST_REFRESH,
+            refreshed: false,
             counters: Counters::default(),
         }
     }
@@ -313,8 +321,7 @@ impl Node {
             self.check(silent);
         }
         if now >= self.next_refresh {
-            self.next_refresh = now + REFRESH_PERIOD;
-            self.refresh_stale_buckets(now);
+            self.refresh(now);
         }
     }
 

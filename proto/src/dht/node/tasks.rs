@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use libp2p::PeerId;
+use rand::RngExt;
 
 use super::{
-    CallFailure, Effect, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, TASK_DEADLINE, TaskId, caching::Get,
+    CallFailure, Effect, FIRST_REFRESH, MAX_CALLS, MAX_TASKS, Node, Outcome, Purpose, REFRESH_PERIOD,
+    TASK_DEADLINE, TaskId, caching::Get,
 };
 use crate::{
     dht::{
@@ -14,8 +16,15 @@ use crate::{
     time::DhtTime,
 };
 
-/// Searches that one refresh makes at most: a table of a large swarm has this many buckets.
+/// Buckets that one refresh searches at most: a table of a large swarm has this many.
 const MAX_REFRESHED_BUCKETS: usize = 32;
+
+/// Nodes of each bucket that must have answered. With twenty, as any other search, a refresh would take as many calls as a
+/// large announcement.
+const REFRESH_BEAM: usize = 5;
+
+/// Bits that a place shares with our own when its neighbours are our neighbours: no swarm has nodes between.
+const NEXT_TO_US: usize = 150;
 
 #[derive(Debug)]
 pub(super) struct Task {
@@ -225,19 +234,28 @@ impl Node {
         }
     }
 
-    /// Searches for a random place in each bucket from which nothing was heard for long.
-    pub(super) fn refresh_stale_buckets(&mut self, now: DhtTime) {
+    /// Searches for a random place in each bucket from which nothing was heard for long, and for our own neighbours:
+    /// some may have come while others that told us of their neighbours did not know them yet.
+    pub(super) fn refresh(&mut self, now: DhtTime) {
         if self.table.is_empty() {
+            self.next_refresh = now + FIRST_REFRESH;
             return;
         }
-        let stale = self.table.stale_buckets(now - super::REFRESH_PERIOD);
+        // They must not meet all at once who started together.
+        let period = REFRESH_PERIOD.mul_f64(self.rng.random_range(1.0..1.1));
+        self.next_refresh = now + period;
+        let stale = match std::mem::replace(&mut self.refreshed, true) {
+            true => self.table.stale_buckets(now - REFRESH_PERIOD),
+            false => self.table.stale_buckets(now + REFRESH_PERIOD),
+        };
         let places = stale.into_iter().take(MAX_REFRESHED_BUCKETS);
         let places: Vec<DhtId> =
             places.map(|(lower, depth)| lower.random_within(depth, &mut self.rng)).collect();
-        if !places.is_empty() {
-            let lookup = self.search(places, now);
-            let task = self.start(Work::Refresh(lookup), now);
-            self.advance(task, now);
-        }
+        // Whoever searches for itself alone is taken for one that has just started.
+        let next_to_us = self.id.random_within(NEXT_TO_US, &mut self.rng);
+        let mut lookup = self.search(places.iter().copied().chain([next_to_us]), now);
+        places.iter().for_each(|place| lookup.narrow(place, REFRESH_BEAM));
+        let task = self.start(Work::Refresh(lookup), now);
+        self.advance(task, now);
     }
 }

@@ -3,6 +3,7 @@
 mod caching;
 mod handover;
 mod hearsay;
+mod refresh;
 mod signatures;
 mod swarm;
 mod traversal;
@@ -348,17 +349,6 @@ fn a_task_ends_at_its_deadline_with_what_it_has() {
         node.call_ended(call, Err(CallFailure("late".into())), now);
     }
     assert!(node.next_effect().is_none() && node.table().is_empty());
-}
-
-#[test]
-fn stale_buckets_are_refreshed() {
-    let (mut swarm, peers) = Swarm::of(5);
-    swarm.calls.clear();
-    let later = swarm.now + REFRESH_PERIOD + Duration::from_secs(1);
-    swarm.now = later;
-    swarm.nodes.get_mut(&peers[2]).unwrap().tick(later);
-    swarm.settle();
-    assert!(swarm.calls_of("DHTProtocol.rpc_find") >= 4);
 }
 
 #[test]
