@@ -286,6 +286,7 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
             established: config.max_connections.get(),
             established_incoming: config.max_incoming_connections.get(),
             pending: config.max_pending_connections.get(),
+            established_per_range: config.max_connections_per_range.get(),
             established_per_peer: config.max_connections_per_peer.get(),
             ..network::Limits::default()
         },

@@ -12,6 +12,8 @@ pub mod clock;
 pub mod config_keeper;
 pub mod dht;
 pub mod durable;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod history;
 #[cfg(test)]
 mod logged;

@@ -17,6 +17,8 @@
 pub mod allowance;
 pub mod bare_name;
 pub mod dht;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod messages;
 pub mod msgpack;
 pub mod records;

@@ -30,6 +30,7 @@ const RESTART: &[&str] = &[
     "network.identity",
     "network.max_connections",
     "network.max_connections_per_peer",
+    "network.max_connections_per_range",
     "network.max_incoming_connections",
     "network.max_pending_connections",
     "dht",

@@ -55,6 +55,8 @@ pub(crate) struct Network {
     pub(crate) max_incoming_connections: NonZeroU32,
     /// The most that are being made at a time, in each direction.
     pub(crate) max_pending_connections: NonZeroU32,
+    /// The most that others have opened from one range of public addresses.
+    pub(crate) max_connections_per_range: NonZeroU32,
     /// The most connections with one peer at a time.
     pub(crate) max_connections_per_peer: NonZeroU32,
 }
@@ -76,6 +78,7 @@ impl Network {
         let max_connections = section.take("max_connections", count);
         let max_incoming_connections = section.optional("max_incoming_connections", count);
         let max_pending_connections = section.take("max_pending_connections", count);
+        let max_connections_per_range = section.take("max_connections_per_range", count);
         let max_connections_per_peer = section.take("max_connections_per_peer", count);
 
         if listen.as_ref().is_some_and(Vec::is_empty) {
@@ -140,6 +143,7 @@ impl Network {
             max_connections: max_connections?,
             max_incoming_connections: max_incoming_connections?.unwrap_or(most_of(max_connections?)),
             max_pending_connections: max_pending_connections?,
+            max_connections_per_range: max_connections_per_range?,
             max_connections_per_peer: max_connections_per_peer?,
         })
     }

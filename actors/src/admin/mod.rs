@@ -29,7 +29,7 @@ mod listen;
 mod log;
 mod metrics;
 mod process;
-mod routes;
+pub(crate) mod routes;
 #[cfg(test)]
 mod tests;
 mod token;

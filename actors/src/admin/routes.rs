@@ -7,7 +7,7 @@ mod log_level;
 mod node;
 mod page;
 mod refusal;
-mod server_info;
+pub(crate) mod server_info;
 mod swarm;
 
 use actix_web::{

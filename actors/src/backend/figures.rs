@@ -81,6 +81,13 @@ fn rps(value: &Value) -> Result<Rps, String> {
     Rps::try_from(number).map_err(|error| error.to_string())
 }
 
+/// Whatever a model server says, what is refused of it is told in a few words: see [`crate::fuzzing`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judge(statement: &[u8]) {
+    let (_, refused) = read(&Statement::Whole(statement.to_vec()));
+    assert!(refused.values().all(|why| why.len() < 1024));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

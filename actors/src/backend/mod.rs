@@ -9,7 +9,7 @@
 //! succeed. A restart of the process begins as JOINING.
 
 mod check;
-mod figures;
+pub(crate) mod figures;
 mod heartbeat;
 mod http;
 mod reload;

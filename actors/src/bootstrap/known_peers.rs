@@ -176,6 +176,20 @@ impl KnownPeers {
     }
 }
 
+/// What a file says can be written, and is read alike: see [`crate::fuzzing`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judge(content: &[u8]) {
+    let Some(mut read) = KnownPeers::read(content) else { return };
+    assert!(read.len() <= MOST_PEERS && read.ranked().len() == read.len());
+    assert!(read.ranked().iter().all(|known| known.addresses.len() <= MOST_ADDRESSES));
+    let written = read.write();
+    let again = KnownPeers::read(&written).map(|mut again| again.write());
+    assert_eq!(again, Some(written));
+    let mut merged = KnownPeers::default();
+    merged.merge(read);
+    assert!(merged.len() <= MOST_PEERS);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@
 //! Protocol facts: `hivemind/dht/node.py` (`DHTNode.create`, the three stages of a bootstrap).
 
 mod initial;
-mod known_peers;
+pub(crate) mod known_peers;
 mod memory;
 mod names;
 mod reload;

@@ -129,6 +129,7 @@ impl Driver {
                 }
             }
             Command::Connect { peer, addresses, reply, .. } => {
+                self.swarm.behaviour_mut().limits.want(peer);
                 if self.swarm.is_connected(&peer) {
                     let _ = reply.send(Ok(()));
                 } else {
@@ -357,6 +358,7 @@ impl Driver {
             connections: connections.num_established(),
             connections_inbound: connections.num_established_incoming(),
             connections_outbound: connections.num_established_outgoing(),
+            refusals: self.swarm.behaviour().limits.refusals(),
             programs: self.peers.programs(),
             peers: self.peers.listed(),
             kad_peers: self.kad_peers,

@@ -10,7 +10,7 @@ use hivemind_proto::unary::{Counters, Latency, OutboundCall};
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::reach::ReachStatus;
+use super::{limits::Refusals, reach::ReachStatus};
 
 /// What the network is asked to do. Dropping the receiver of a reply cancels the request.
 #[derive(Debug)]
@@ -111,6 +111,8 @@ pub struct NetworkStatus {
     pub connections_inbound: u32,
     /// Those that we opened.
     pub connections_outbound: u32,
+    /// Connections that were turned away, or closed for others.
+    pub refusals: Refusals,
     /// How many peers run which program: `p2pd` is what Python's hivemind runs, `petald` our like, `other` something
     /// else, and `unknown` what has not said yet.
     pub programs: BTreeMap<String, usize>,

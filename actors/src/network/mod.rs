@@ -20,6 +20,7 @@ mod dialer;
 mod driver;
 mod handle;
 mod hole_punching;
+mod limits;
 mod listening;
 mod messages;
 mod passage;
@@ -45,6 +46,7 @@ use driver::{Driver, Pulse};
 
 pub use addresses::is_public;
 pub use handle::{Commands, Handle};
+pub use limits::Refusals;
 pub use messages::{Command, ConnectError, NetworkEvent, NetworkStatus, PeerAddresses, PeerStatus};
 pub use passage::{Departures, Passage};
 pub use reach::{Reach, ReachStatus, RelayService, Settings as ReachSettings, Verdict};
@@ -81,6 +83,9 @@ pub struct Settings {
 pub struct Limits {
     /// Connections to one peer. Two peers that dial each other at once have two.
     pub established_per_peer: u32,
+    /// Connections with peers in one /24 of IPv4, or /48 of IPv6, that others opened. Addresses that are not public
+    /// are not bounded by it.
+    pub established_per_range: u32,
     /// Connections that others opened. The rest of all connections is kept for our own.
     pub established_incoming: u32,
     /// All connections.
@@ -106,6 +111,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             established_per_peer: 4,
+            // A rack of servers behind one router has a place each; an eighth of all places in any case.
+            established_per_range: 64,
             // A descriptor and some 50 KiB each; a service has 1024 descriptors by default.
             established_incoming: 384,
             established: 512,

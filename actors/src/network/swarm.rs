@@ -5,7 +5,6 @@ use std::{num::NonZeroUsize, time::Duration};
 use hivemind_proto::unary::{self, Registry};
 use libp2p::{
     PeerId, StreamProtocol, Swarm, autonat,
-    connection_limits::{self, ConnectionLimits},
     core::upgrade::Version,
     dcutr, identify,
     kad::{
@@ -18,8 +17,8 @@ use libp2p::{
 };
 
 use super::{
-    Limits, NetworkError, ReachSettings, RelayService, Settings, addresses::Scope, peer_routing::PeerRouting,
-    transport, withheld::Withheld,
+    Limits, NetworkError, ReachSettings, RelayService, Settings, addresses::Scope, limits,
+    peer_routing::PeerRouting, transport, withheld::Withheld,
 };
 
 /// The name under which IPFS and hivemind peers route to each other.
@@ -51,7 +50,7 @@ const PROVIDED_KEYS: usize = 1024;
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     // First, so that nothing else sees a connection that is over the limits.
-    pub(super) limits: connection_limits::Behaviour,
+    pub(super) limits: limits::Behaviour,
     pub(super) unary: unary::Behaviour,
     pub(super) identify: identify::Behaviour,
     pub(super) kad: PeerRouting,
@@ -147,20 +146,16 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
     let peer = settings.keypair.public().to_peer_id();
     let (limits, reach) = (&settings.limits, &settings.reach);
     let (relay_transport, relay_client) = relay::client::new(peer);
-    let connections = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(limits.pending))
-        .with_max_pending_outgoing(Some(limits.pending))
-        .with_max_established_incoming(Some(limits.established_incoming))
-        .with_max_established(Some(limits.established))
-        .with_max_established_per_peer(Some(limits.established_per_peer));
     let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), settings.keypair.public())
         .with_agent_version(settings.agent_version.clone())
         .with_cache_size(REMEMBERED_PEERS)
         // Only what is announced is told.
         .with_hide_listen_addrs(true);
     let transport = transport::build(settings, relay_transport, &registry)?;
+    let counted = registry.clone();
+    let calls = Box::new(move |peer: &PeerId| counted.calls_with(peer));
     let behaviour = Behaviour {
-        limits: connection_limits::Behaviour::new(connections),
+        limits: limits::Behaviour::new(limits, calls),
         unary: unary::Behaviour::new(settings.unary.clone(), registry),
         identify: identify::Behaviour::new(identify),
         kad: PeerRouting::new(peer, kad(peer, reach, limits), reach.kad.clone(), settings.scope()),

@@ -11,7 +11,7 @@ mod account;
 mod changes;
 mod memory;
 pub mod messages;
-mod page;
+pub(crate) mod page;
 mod reload;
 mod saving;
 #[cfg(test)]

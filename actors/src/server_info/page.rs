@@ -172,3 +172,13 @@ fn said<T>(author: Option<&Author>, value: Option<T>) -> Option<Said<T>> {
     let Author { source, version } = *author?;
     Some(Said { value: value?, source, version })
 }
+
+/// What a file says can be written, and is read alike: see [`crate::fuzzing`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judge(content: &[u8]) {
+    let Ok(page) = serde_json::from_slice::<Page>(content) else { return };
+    let said = page.said();
+    let json = serde_json::to_vec(&page).unwrap_or_default();
+    let again: Result<Page, _> = serde_json::from_slice(&json);
+    assert!(again.is_ok_and(|again| again.said() == said && again.version == page.version));
+}

@@ -13,6 +13,8 @@ use std::{
 
 use libp2p::PeerId;
 
+use super::budget::Budget;
+
 /// The peers that have a connection. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Callers(Arc<Mutex<HashMap<PeerId, Weak<Caller>>>>);
@@ -23,6 +25,8 @@ pub(super) struct Caller {
     calls: AtomicU64,
     under_way: AtomicUsize,
     refusals: AtomicUsize,
+    /// What its calls may hold.
+    pub(super) share: Budget,
     callers: Callers,
 }
 
@@ -38,10 +42,17 @@ impl Callers {
             calls: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
+            share: Budget::of_peer(),
             callers: self.clone(),
         });
         callers.insert(peer, Arc::downgrade(&caller));
         caller
+    }
+
+    /// Calls in either direction with `peer`, since it is connected.
+    pub(super) fn calls(&self, peer: &PeerId) -> u64 {
+        let callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.get(peer).and_then(Weak::upgrade).map_or(0, |caller| caller.calls())
     }
 
     #[cfg(test)]

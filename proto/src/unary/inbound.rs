@@ -75,7 +75,7 @@ impl Host {
     async fn request<S: AsyncRead + Unpin>(&self, io: &mut S, handler: HandlerName) -> Request {
         let limit = self.settings.max_message_bytes;
         let cells = &self.registry.cells;
-        let mut reader = FrameReader::new(limit, Some(self.registry.budget.reserve()));
+        let mut reader = FrameReader::new(limit, Some(self.registry.budget.reserve(&self.caller.share)));
         let read = within(self.settings.read_deadline, poll_fn(|cx| reader.poll_read(io, cx))).await;
         let Ok(read) = read else {
             // One that announced too much may never have sent enough to be told so.
@@ -150,6 +150,8 @@ impl Host {
             let end = Pin::new(&mut *io).poll_read(cx, &mut [0; 1]);
             end.map(|end| Err(if matches!(end, Ok(1..)) { &cells.malformed } else { &cells.cancelled }))
         });
+        // Whoever does not read what it has asked for holds no more than its share.
+        let mut reservation = self.registry.budget.reserve(&self.caller.share);
         let result = match within(self.settings.answer_deadline, outcome).await {
             Err(_) => {
                 count(&cells.deadline);
@@ -169,6 +171,9 @@ impl Host {
                 if bytes > limit {
                     count(&cells.handler_errors);
                     Err(format!("answer of {bytes} bytes, more than {limit}"))
+                } else if !reservation.grow_to(bytes) {
+                    count(&cells.refused_busy);
+                    Err(BUSY.to_owned())
                 } else {
                     Ok(response)
                 }

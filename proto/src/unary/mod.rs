@@ -28,6 +28,8 @@ mod codec;
 mod counters;
 mod deadline;
 mod frame_reader;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handler;
 mod inbound;
 mod latency;

@@ -152,6 +152,11 @@ impl Registry {
         served.get(name).map(|served| served.name.clone())
     }
 
+    /// How many calls there were with `peer` in either direction since it is connected; 0 for whoever is not.
+    pub fn calls_with(&self, peer: &PeerId) -> u64 {
+        self.callers.calls(peer)
+    }
+
     /// What happened to the calls of this node so far.
     pub fn counters(&self) -> Counters {
         self.cells.snapshot()

@@ -10,6 +10,7 @@ use super::*;
 
 mod again;
 mod bad;
+mod garbage;
 pub(crate) mod reference;
 
 /// Loads a file with this text, environment and `--set`.

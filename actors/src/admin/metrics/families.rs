@@ -200,6 +200,27 @@ pub(super) const FAMILIES: &[Family] = &[
             gauge_of("direction", "outbound".into(), network.connections_outbound.into()),
         ]
     }),
+    counter(
+        "connections_refused",
+        "Connections that were turned away, by the bound that they would have passed.",
+        |s| {
+            let Some(refusals) = s.network.as_ref().map(|network| network.refusals) else { return vec![] };
+            by(
+                "cause",
+                [
+                    ("pending", refusals.pending),
+                    ("pending_of_range", refusals.pending_of_range),
+                    ("of_peer", refusals.of_peer),
+                    ("of_range", refusals.of_range),
+                    ("incoming", refusals.incoming),
+                    ("all", refusals.all),
+                ],
+            )
+        },
+    ),
+    counter("connections_evicted", "Connections that were closed to make room for others.", |s| {
+        count(s.network.as_ref().map(|network| network.refusals.evicted))
+    }),
     gauge("peers", "Connected peers by the program that they say they are.", |s| {
         let Some(network) = &s.network else { return vec![] };
         let programs = network.programs.iter();

@@ -109,6 +109,20 @@ fn name(value: &Value) -> Result<String, String> {
     }
 }
 
+/// Whatever a request asks for is read as a change, or all that is wrong with it is named: see [`crate::fuzzing`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judge(body: &[u8]) {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return };
+    let asked = fields.len();
+    match parse(fields) {
+        Ok(change) => {
+            let name = change.public_name.as_deref().unwrap_or("-");
+            assert!(!name.trim().is_empty() && name.chars().count() <= LONGEST_NAME);
+        }
+        Err(wrong) => assert!((1..=asked).contains(&wrong.len())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,6 +71,21 @@ async fn the_bytes_of_all_calls_are_bounded() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_reads_are_bounded() {
+    let mut registry = Registry::new();
+    registry.budget = Budget::of(300_000);
+    let (caller, callee) = with_callee(Settings::default(), registry).await;
+    let mailbox = callee.registry.serve(&[name("Test.rpc_wait")], 16);
+    let question = caller.begin(callee.peer, "Test.rpc_wait", vec![1], PATIENCE).await;
+    mailbox.recv().await.unwrap().answer(Ok(vec![2; 400_000]));
+    assert!(is_busy(&question.await.unwrap()));
+    assert_eq!(callee.registry.counters().refused_busy, 1);
+    let question = caller.begin(callee.peer, "Test.rpc_wait", vec![1], PATIENCE).await;
+    mailbox.recv().await.unwrap().answer(Ok(vec![2; 200_000]));
+    assert_eq!(question.await.unwrap(), Ok(vec![2; 200_000]));
+}
+
+#[tokio::test]
 async fn our_own_calls_are_bounded() {
     let settings = Settings { outbound_per_connection: 2, max_message_bytes: 1000, ..Settings::default() };
     let (callee, caller) = with_callee(settings, Registry::new()).await;
