@@ -1,6 +1,6 @@
 //! Drives the swarm, in a task of its own.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, io, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
@@ -236,12 +236,11 @@ impl Driver {
                 info,
                 ..
             })) => self.on_identified(peer_id, &info),
-            // Whoever does not serve it says nothing about the connection.
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 peer,
                 connection,
                 result: Err(error),
-            })) if !matches!(error, ping::Failure::Unsupported) => {
+            })) if is_silence(&error) => {
                 tracing::debug!(%peer, %error, "connection is dead, closed");
                 self.swarm.close_connection(connection);
             }
@@ -368,6 +367,19 @@ impl Driver {
             calls: self.handle.registry().counters(),
             inbound: self.handle.registry().inbound_latencies(),
             outbound: self.handle.registry().outbound_latencies(),
+        }
+    }
+}
+
+/// Whether nothing came back. Whoever does not serve pings says so, sooner or later in the handshake, or ends the stream:
+/// that says nothing about the connection.
+fn is_silence(failure: &ping::Failure) -> bool {
+    match failure {
+        ping::Failure::Timeout => true,
+        ping::Failure::Unsupported => false,
+        ping::Failure::Other { error } => {
+            let error = error.downcast_ref::<io::Error>();
+            error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
         }
     }
 }

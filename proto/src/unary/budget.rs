@@ -75,14 +75,25 @@ impl Reservation {
         }
         room
     }
+
+    /// Holds another message of `bytes` in the place of the one before, or says that there is no room.
+    pub(super) fn change_to(&mut self, bytes: usize) -> bool {
+        self.release();
+        self.grow_to(bytes)
+    }
+
+    fn release(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.share.give_back(bytes);
+            self.budget.give_back(bytes);
+        }
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.share.give_back(self.bytes);
-            self.budget.give_back(self.bytes);
-        }
+        self.release();
     }
 }
 

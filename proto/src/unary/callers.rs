@@ -52,7 +52,10 @@ impl Callers {
     /// Calls in either direction with `peer`, since it is connected.
     pub(super) fn calls(&self, peer: &PeerId) -> u64 {
         let callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        callers.get(peer).and_then(Weak::upgrade).map_or(0, |caller| caller.calls())
+        let caller = callers.get(peer).and_then(Weak::upgrade);
+        // Ours may be the last hold on it, whose end takes the lock.
+        drop(callers);
+        caller.map_or(0, |caller| caller.calls())
     }
 
     #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     counters::count,
     deadline::within,
     frame_reader::{FrameReader, ReadError},
-    registry::{Answer, BUSY, DROPPED, Refusal},
+    registry::{Answer, BUSY, DROPPED, Failure, Refusal},
 };
 use crate::bare_name::HandlerName;
 
@@ -150,8 +150,6 @@ impl Host {
             let end = Pin::new(&mut *io).poll_read(cx, &mut [0; 1]);
             end.map(|end| Err(if matches!(end, Ok(1..)) { &cells.malformed } else { &cells.cancelled }))
         });
-        // Whoever does not read what it has asked for holds no more than its share.
-        let mut reservation = self.registry.budget.reserve(&self.caller.share);
         let result = match within(self.settings.answer_deadline, outcome).await {
             Err(_) => {
                 count(&cells.deadline);
@@ -162,18 +160,20 @@ impl Host {
                 count(&cells.handler_errors);
                 Err(DROPPED.to_owned())
             }
-            Ok(Ok(Ok(Err(text)))) => {
+            Ok(Ok(Ok(Err(Failure::Handler(text))))) => {
                 count(&cells.handler_errors);
                 Err(text)
             }
+            Ok(Ok(Ok(Err(Failure::NoRoom)))) => {
+                count(&cells.refused_busy);
+                Err(BUSY.to_owned())
+            }
             Ok(Ok(Ok(Ok(response)))) => {
-                let (bytes, limit) = (codec::answer_bytes(response.len()), self.settings.max_message_bytes);
+                let bytes = codec::answer_bytes(response.data.len());
+                let limit = self.settings.max_message_bytes;
                 if bytes > limit {
                     count(&cells.handler_errors);
                     Err(format!("answer of {bytes} bytes, more than {limit}"))
-                } else if !reservation.grow_to(bytes) {
-                    count(&cells.refused_busy);
-                    Err(BUSY.to_owned())
                 } else {
                     Ok(response)
                 }
@@ -181,8 +181,10 @@ impl Host {
         };
         drop(answer);
         let ok = result.is_ok();
-        let frame = codec::encode_answer(&id, result.as_deref().map_err(String::as_str));
-        drop(result);
+        let data = result.as_ref().map(|response| response.data.as_slice()).map_err(String::as_str);
+        let frame = codec::encode_answer(&id, data);
+        // The frame stands for the response, whose place it keeps until it is sent.
+        let _place = result.map(|response| response.into_place());
         if self.send(io, &frame).await && ok {
             count(&cells.answered);
         }

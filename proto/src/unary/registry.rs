@@ -31,10 +31,10 @@ pub struct InboundCall {
     pub handler: HandlerName,
     /// The serialized application message.
     pub data: Vec<u8>,
-    reply: oneshot::Sender<Result<Vec<u8>, String>>,
+    reply: oneshot::Sender<Result<Response, Failure>>,
     measuring: Option<Measuring>,
-    /// What `data` holds of the budget of all inbound calls.
-    _reservation: Option<Reservation>,
+    /// What `data` holds of the budget of all inbound calls; of calls over a connection.
+    reservation: Option<Reservation>,
 }
 
 impl InboundCall {
@@ -43,8 +43,15 @@ impl InboundCall {
         if let Some(measuring) = self.measuring {
             measuring.end(result.is_ok());
         }
+        drop(self.data);
+        let mut reservation = self.reservation;
+        // The answer takes the place of the question: answers that their connections do not take may be many.
+        let answer = result.map_err(Failure::Handler).and_then(|data| {
+            let room = reservation.as_mut().is_none_or(|reservation| reservation.change_to(data.len()));
+            if room { Ok(Response { data, reservation }) } else { Err(Failure::NoRoom) }
+        });
         // A caller that is gone needs no answer.
-        let _ = self.reply.send(result);
+        let _ = self.reply.send(answer);
     }
 
     /// Whether the caller does not wait any more: the work may be dropped.
@@ -66,7 +73,29 @@ impl fmt::Debug for InboundCall {
 }
 
 /// The answer to a delivered call, or `Canceled` if it was dropped unanswered.
-pub(super) type Answer = oneshot::Receiver<Result<Vec<u8>, String>>;
+pub(super) type Answer = oneshot::Receiver<Result<Response, Failure>>;
+
+/// A serialized answer.
+pub(super) struct Response {
+    pub(super) data: Vec<u8>,
+    /// What it holds of the budget of all inbound calls, until it is dropped.
+    reservation: Option<Reservation>,
+}
+
+impl Response {
+    /// The place that it holds, without its bytes.
+    pub(super) fn into_place(self) -> Option<Reservation> {
+        self.reservation
+    }
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// The words of whoever serves the handler.
+    Handler(String),
+    /// The caller has too many answers that it has not read.
+    NoRoom,
+}
 
 /// Why a call was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +216,9 @@ impl Registry {
                 Err(Refusal::Unknown) => Err(CallError::UnknownHandler),
                 Err(Refusal::Busy) => Err(CallError::Handler(BUSY.to_owned())),
                 Ok(answer) => match answer.await {
-                    Ok(result) => result.map_err(CallError::Handler),
+                    Ok(Ok(response)) => Ok(response.data),
+                    Ok(Err(Failure::Handler(text))) => Err(CallError::Handler(text)),
+                    Ok(Err(Failure::NoRoom)) => Err(CallError::Handler(BUSY.to_owned())),
                     Err(oneshot::Canceled) => Err(CallError::Handler(DROPPED.to_owned())),
                 },
             }
@@ -205,7 +236,7 @@ impl Registry {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         let sender = &served.get(handler.as_str()).ok_or(Refusal::Unknown)?.sender;
         let measuring = self.inbound.begin(&handler);
-        let call = InboundCall { caller, handler, data, reply, measuring, _reservation: reservation };
+        let call = InboundCall { caller, handler, data, reply, measuring, reservation };
         match sender.try_send(call) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(Refusal::Busy),

@@ -36,6 +36,9 @@ const LATENCY: Duration = Duration::from_millis(10);
 /// Until the records expire.
 const TTL: Duration = Duration::from_secs(300);
 
+/// The entries of one key, encoded.
+type Entries = Vec<(Subkey, Arc<[u8]>)>;
+
 /// How large the swarm is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
@@ -64,7 +67,7 @@ impl Stage {
         nodes.sort_by_key(|node| node.id);
         let ids = nodes.iter().map(|node| (node.peer, node.id)).collect();
         let (expiration, mut rng) = (SystemClock.now() + TTL, SmallRng::seed_from_u64(6));
-        let mut dictionaries: HashMap<String, Vec<(Subkey, Arc<[u8]>)>> = HashMap::new();
+        let mut dictionaries: HashMap<String, Entries> = HashMap::new();
         for (number, node) in nodes.iter().enumerate() {
             let prefix: DhtPrefix = format!("model-{}", number % size.models).parse().unwrap();
             let length = rng.random_range(size.blocks / 3..=size.blocks);
@@ -88,7 +91,7 @@ impl Stage {
         let model = ModelInfo::new(size.blocks, Some("https://huggingface.co/org/model".to_owned())).unwrap();
         let index = (0..size.models).map(|n| (Subkey::text(&format!("model-{n}")), model.encode().into()));
         dictionaries.insert(MODEL_INDEX_KEY.to_owned(), index.collect());
-        let encode = |(key, entries): (String, Vec<(Subkey, Arc<[u8]>)>)| {
+        let encode = |(key, entries): (String, Entries)| {
             let at = expiration.as_unix();
             let items = entries.iter().map(|(subkey, value)| (subkey, &value[..], at));
             (DhtId::of_text(&key), (dictionary::encode(at, items), expiration))

@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, Transport,
+    core::upgrade::Version,
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise,
+    swarm::{self, SwarmEvent, dummy},
+    tcp, yamux,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
@@ -52,4 +61,52 @@ async fn a_connection_that_has_fallen_silent_is_closed() {
     near.until("the dead connection is closed", |status| status.connected_peers == 0).await;
     // And the peer is reached again, where it said that it is.
     assert_eq!(near.echo(far.peer()).await.unwrap(), b"hello");
+}
+
+/// A peer that serves nothing, not even pings; gone with its task.
+async fn mute() -> (PeerId, Multiaddr, AbortOnDropHandle) {
+    let key = Keypair::generate_ed25519();
+    let transport = tcp::tokio::Transport::default()
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(&key).unwrap())
+        .multiplex(yamux::Config::default())
+        .boxed();
+    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(super::node::PATIENCE);
+    let mut swarm = Swarm::new(transport, dummy::Behaviour, key.public().to_peer_id(), config);
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+    let address = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address;
+        }
+    };
+    let peer = *swarm.local_peer_id();
+    let task = tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    (peer, address, AbortOnDropHandle(task))
+}
+
+struct AbortOnDropHandle(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDropHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_peer_without_pings_keeps_its_connection() {
+    let limits = Limits {
+        ping_interval: Duration::from_millis(50),
+        ping_deadline: Duration::from_secs(5),
+        ..Limits::default()
+    };
+    let node = Node::start_with(super::super::Settings { limits, ..settings() }).await;
+    let (peer, address, _mute) = mute().await;
+    node.handle.connect(peer, vec![address], super::node::PATIENCE).await.unwrap();
+    // Twenty pings, of which two refusals in a row are told.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(node.status().await.connected_peers, 1);
 }

@@ -20,16 +20,19 @@ fn stale_buckets_are_refreshed() {
 
 #[test]
 fn whoever_has_joined_learns_before_long_of_a_neighbour_that_came_at_the_same_moment() {
-    let (mut swarm, peers) = Swarm::of(30);
+    let (mut swarm, mut peers) = Swarm::of(30);
     let neighbour = swarm.add(1000, false);
+    let id = swarm.nodes[&neighbour].id();
+    peers.sort_by_key(|peer| swarm.nodes[peer].id().distance(&id));
+    let (us, other) = (peers[0], peers[1]);
     // Its search for itself went through before ours: it is known to one node alone.
     let now = swarm.now;
-    swarm.with(neighbour, |node| node.ping(peers[3], true, now));
-    assert_eq!(swarm.nodes[&peers[7]].table().id_of(&neighbour), None);
-    tick(&mut swarm, peers[7], FIRST_REFRESH - Duration::from_secs(1));
-    assert_eq!(swarm.nodes[&peers[7]].table().id_of(&neighbour), None);
-    tick(&mut swarm, peers[7], Duration::from_secs(1));
-    assert!(swarm.nodes[&peers[7]].table().id_of(&neighbour).is_some());
+    swarm.with(neighbour, |node| node.ping(other, true, now));
+    assert_eq!(swarm.nodes[&us].table().id_of(&neighbour), None);
+    tick(&mut swarm, us, FIRST_REFRESH - Duration::from_secs(1));
+    assert_eq!(swarm.nodes[&us].table().id_of(&neighbour), None);
+    tick(&mut swarm, us, Duration::from_secs(1));
+    assert!(swarm.nodes[&us].table().id_of(&neighbour).is_some());
 }
 
 #[test]
