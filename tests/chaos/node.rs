@@ -30,24 +30,6 @@ const LOG_DISK: &str = "1m";
 /// What stands for `/etc/resolv.conf`, where a scenario has names of its own.
 const RESOLV_CONF: &str = "resolv.conf";
 
-/// The actors that can be made to panic.
-pub(crate) const ACTORS: [&str; 14] = [
-    "network",
-    "dht",
-    "bootstrap",
-    "server_info",
-    "rpc_info",
-    "announcer",
-    "pinger",
-    "reachability",
-    "observer",
-    "monitor",
-    "history",
-    "admin",
-    "config_keeper",
-    "watchdog",
-];
-
 /// What a scenario varies.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {

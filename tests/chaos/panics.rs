@@ -8,12 +8,11 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Options,
     figures::Figures,
-    node::ACTORS,
     world::{BOOTSTRAPS, PEERS, World, unix_now},
 };
-use crate::support::{deadline::eventually, report};
+use crate::support::{actors::ACTORS, deadline::eventually, report};
 
-/// A supervisor gives up an actor that fails more than 25 times within 120 s: with twelve in turn, ten times.
+/// A supervisor gives up an actor that fails more than 25 times within 120 s: with fourteen in turn, nine times.
 const APART: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(20);
 const TTL: f64 = 50.0;

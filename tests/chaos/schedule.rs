@@ -7,10 +7,8 @@ use std::{fmt, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
-use super::{
-    node::ACTORS,
-    world::{BOOTSTRAPS, PEERS},
-};
+use super::world::{BOOTSTRAPS, PEERS};
+use crate::support::actors::ACTORS;
 
 /// As a hang of the machine, a snapshot of the virtual machine, or a debugger.
 const STOPPED: Duration = Duration::from_secs(20);

@@ -6,6 +6,7 @@ from conftest import TTL, addresses, asked, eventually, fresh, in_seconds, met
 from hivemind.dht import DHTID
 
 KEYS = 30
+REPLICAS = 5
 
 
 async def test_petald_is_given_what_a_lone_python_node_holds(stage):
@@ -41,30 +42,37 @@ async def test_a_new_python_node_is_given_what_a_lone_petald_holds(stage):
 
 
 async def test_a_new_node_among_many_is_given_its_own_keys_and_no_others(stage):
-    """Whoever is nearest to a key among those who know each other hands it over: exactly the keys near the new node."""
+    """Whoever is nearest to a key among those who know each other hands it over: exactly the keys near the new node.
+
+    As in the original, the one who hands over does not count itself among the replicas: the sixth nearest is given too.
+    """
     petald = await stage.petald()
-    others = await stage.many(7, petald.addresses)
+    # One after another: each finds all before it, and is met by them.
+    others = [await stage.petald(petald.addresses) for _ in range(7)]
     owner = await stage.node(petald.addresses, client_mode=True)
-    await eventually(
-        20,
-        "the swarm knows itself",
-        lambda: None if petald.report("dht")["known_nodes"] == len(others) else f"{petald.report('dht')}",
-    )
+
+    def strangers():
+        known = [one.report("dht")["known_nodes"] for one in [petald, *others]]
+        return None if all(count == len(others) for count in known) else f"{known} known of {len(others)}"
+
+    await eventually(20, "the swarm knows itself", strangers)
     keys, expiration = [fresh("near") for _ in range(KEYS)], in_seconds(TTL)
     assert all((await owner.store_many(keys, range(KEYS), expiration, exclude_self=True)).values())
     node = await stage.node(petald.addresses + others[0].addresses)
     members = [petald.node_id, *(other.node_id for other in others), node.node_id]
 
-    def near(key):
-        key_id = DHTID.generate(source=key)
-        return node.node_id in sorted(members, key=key_id.xor_distance)[:5]
+    def among_nearest(count):
+        distance = {key: DHTID.generate(source=key).xor_distance for key in keys}
+        return {key for key in keys if node.node_id in sorted(members, key=distance[key])[:count]}
+
+    def held():
+        return {key for key in keys if node.protocol.storage.get(DHTID.generate(source=key))}
 
     def given():
-        held = {key for key in keys if node.protocol.storage.get(DHTID.generate(source=key))}
-        wanted = {key for key in keys if near(key)}
-        return None if held >= wanted else f"{len(wanted - held)} of {len(wanted)} are missing"
+        missing = among_nearest(REPLICAS) - held()
+        return f"{len(missing)} are missing" if missing else None
 
     await eventually(10, "the new node holds what is near to it", given)
     await asyncio.sleep(0.5)
-    surplus = {key for key in keys if node.protocol.storage.get(DHTID.generate(source=key)) and not near(key)}
-    assert len(surplus) <= KEYS // 5, f"{len(surplus)} keys that others are nearer to"
+    surplus = held() - among_nearest(REPLICAS + 1)
+    assert not surplus, f"{len(surplus)} keys that others are nearer to"

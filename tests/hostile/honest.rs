@@ -8,10 +8,9 @@ use hivemind_proto::{
     dht::{DhtId, FIND_HANDLER, FoundValue, Request, Response, dictionary},
     messages::hivemind::{ExpertInfo, ExpertUid},
     records::{RPC_INFO_HANDLER, RpcInfo, ServerInfo, ServerState},
-    unary,
 };
 use libp2p::identity::Keypair;
-use petald_actors::network::{Limits, ReachSettings, Settings, Visitor};
+use petald_actors::network::Visitor;
 use prost::Message;
 use serde_json::Value;
 use tokio::{
@@ -19,7 +18,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{support::reader::Reader, target::Target, wire::Wire};
+use super::{
+    support::{in_process, reader::Reader},
+    target::Target,
+    wire::Wire,
+};
 
 /// Petals' readers wait no longer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -67,18 +70,7 @@ pub(crate) struct Seen {
 
 impl Honest {
     pub(crate) async fn meet(target: &Target) -> Honest {
-        let settings = Settings {
-            keypair: Keypair::generate_ed25519(),
-            listen: Vec::new(),
-            announce: Vec::new(),
-            private_addresses: true,
-            agent_version: "petald/test".into(),
-            reach: ReachSettings::default(),
-            limits: Limits::default(),
-            unary: unary::Settings::default(),
-            pool: tokio::runtime::Handle::current(),
-        };
-        let visitor = Visitor::start(settings).await.unwrap();
+        let visitor = Visitor::start(in_process::settings(Vec::new())).await.unwrap();
         let addresses = target.petald.dialable();
         visitor.handle().connect(target.peer, addresses, DEADLINE).await.unwrap();
         let python = Reader::client(&target.petald.addresses).await;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::lifecycle::newest_expiration;
 use crate::support::{
+    actors::ACTORS,
     deadline::eventually,
     petald::{Config, Home, Petald},
     reader::Reader,
@@ -13,19 +14,6 @@ use crate::support::{
     swarm::{RpcInfo, Swarm},
 };
 
-const ACTORS: [&str; 11] = [
-    "network",
-    "dht",
-    "bootstrap",
-    "server_info",
-    "rpc_info",
-    "announcer",
-    "pinger",
-    "reachability",
-    "observer",
-    "admin",
-    "watchdog",
-];
 /// A restart takes half a second, a renewal two; a stranger's p2pd may still hold an old address.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 

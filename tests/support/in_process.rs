@@ -22,6 +22,21 @@ pub(crate) fn name(name: &str) -> HandlerName {
     HandlerName::new(name).unwrap()
 }
 
+/// A network of its own, with a key of its own, that meets others on loopback.
+pub(crate) fn settings(listen: Vec<Multiaddr>) -> Settings {
+    Settings {
+        keypair: Keypair::generate_ed25519(),
+        listen,
+        announce: Vec::new(),
+        private_addresses: true,
+        agent_version: "petald/test".into(),
+        reach: ReachSettings::default(),
+        limits: Limits::default(),
+        unary: unary::Settings::default(),
+        pool: tokio::runtime::Handle::current(),
+    }
+}
+
 pub(crate) struct Node {
     pub(crate) peer_id: PeerId,
     pub(crate) addresses: Vec<Multiaddr>,
@@ -32,20 +47,9 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start() -> Node {
-        let keypair = Keypair::generate_ed25519();
-        let peer_id = keypair.public().to_peer_id();
+        let settings = settings(vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()]);
+        let peer_id = settings.keypair.public().to_peer_id();
         let (handle, commands) = Handle::channel(peer_id, COMMANDS);
-        let settings = Settings {
-            keypair,
-            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-            announce: Vec::new(),
-            private_addresses: true,
-            agent_version: "petald/test".into(),
-            reach: ReachSettings::default(),
-            limits: Limits::default(),
-            unary: unary::Settings::default(),
-            pool: tokio::runtime::Handle::current(),
-        };
         let (birth, mut ready) = Birth::detached();
         let (alive, ended) = oneshot::channel::<()>();
         let served = handle.clone();

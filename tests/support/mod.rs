@@ -1,5 +1,6 @@
 //! What whole-program tests stand on: real peers in other processes, petald itself, and waits that end.
 
+pub(crate) mod actors;
 pub(crate) mod deadline;
 pub(crate) mod http;
 pub(crate) mod in_process;

@@ -37,11 +37,7 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle, WrapFuture};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::json;
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::Instant};
 
 pub use self::crawl::Plan;
 use self::{
@@ -54,6 +50,7 @@ use crate::{
     clock::SharedClock,
     config_keeper::Live,
     network::{self, NetworkError},
+    stranger::errand::errand,
     supervisor::{Birth, Drain, Probe, ProbeReport},
 };
 
@@ -185,12 +182,8 @@ impl Monitor {
             let away = passage.network.clone();
             let deadline = plan.deadline + GRACE;
             let crawl = Crawl { plan, home: Some(home), away, clock, seed };
-            let mut task = Task(pool.spawn(crawl.run()));
-            match timeout(deadline, &mut task.0).await {
-                Ok(Ok(state)) => Ok(state),
-                Ok(Err(error)) => panic!("the stranger died: {error}"),
-                Err(_) => Err("the crawl did not end in time".to_owned()),
-            }
+            let state = errand(&pool, deadline, crawl.run()).await;
+            state.map_err(|_| "the crawl did not end in time".to_owned())
         };
         let crawling = crawl.into_actor(self).map(|state, this, ctx| {
             this.crawling = None;
@@ -218,15 +211,6 @@ impl Monitor {
             }
         }
         self.schedule(pause, ctx);
-    }
-}
-
-/// A task that ends when nobody waits for it any more.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -262,38 +246,25 @@ impl Handler<IsReachable> for Monitor {
         let (plan, home, clock) = (self.settings.plan.now(), self.network.clone(), self.clock.clone());
         let (departures, pool) = (self.settings.departures.clone(), self.settings.pool.clone());
         let seed = self.rng.random();
-        let (told, tells) = futures::channel::oneshot::channel();
-        let mut told = Some(told);
-        let mut begins = false;
-        let trial = self.trials.of(peer, || {
-            begins = true;
-            let lost = Reach::Failed { error: "the trial came to no end".to_owned() };
-            trials::trial(async move { tells.await.unwrap_or(lost) })
-        });
-        if let (true, Some(told)) = (begins, told.take()) {
-            // A task of its own, so that the trial goes on when whoever asked first has left.
-            actix_rt::spawn(async move {
-                let tried = async {
-                    let passage = match departures.depart().await {
-                        Ok(passage) => passage,
-                        Err(error) => return Reach::Failed { error: error.to_string() },
-                    };
-                    let away = passage.network.clone();
-                    let mut task = Task(pool.spawn(async move {
-                        crawl::enter(&plan.initial_peers, Some(&home), &away, &clock, seed).await;
-                        reach::connected(&away, peer, Vec::new()).await
-                    }));
-                    let late = || Reach::Failed { error: "no connection in time".to_owned() };
-                    match timeout(trials::DEADLINE, &mut task.0).await {
-                        Ok(Ok(reach)) => reach,
-                        Ok(Err(error)) => panic!("the stranger died: {error}"),
-                        Err(_) => late(),
-                    }
-                };
-                // Nobody waits any more: nobody is told.
-                let _ = told.send(tried.await);
+        let tried = async move {
+            let failed = |error: String| Reach::Failed { error };
+            let passage = match departures.depart().await {
+                Ok(passage) => passage,
+                Err(error) => return failed(error.to_string()),
+            };
+            let away = passage.network.clone();
+            let tried = errand(&pool, trials::DEADLINE, async move {
+                crawl::enter(&plan.initial_peers, Some(&home), &away, &clock, seed).await;
+                reach::connected(&away, peer, Vec::new()).await
             });
-        }
+            tried.await.unwrap_or_else(|_| failed("no connection in time".to_owned()))
+        };
+        let trial = self.trials.of(peer, || {
+            // A task of its own, so that the trial goes on when whoever asked first has left.
+            let tried = actix_rt::spawn(tried);
+            let lost = |_| Reach::Failed { error: "the trial came to no end".to_owned() };
+            trials::trial(async move { tried.await.unwrap_or_else(lost) })
+        });
         Box::pin(async move {
             match trial {
                 Ok(trial) => Ok(trial.await),

@@ -27,10 +27,6 @@ pub(super) const KAD: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
 /// What identify calls this family of protocols; go-libp2p has the same.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
 
-/// Streams of one connection whose handshake is under way. More wait, and over 256 waiting are reset:
-/// the default of 128 loses calls of a burst.
-const NEGOTIATING_STREAMS: usize = 1024;
-
 /// How long a connection without streams is kept. Hivemind peers call each other every few minutes
 /// (records are renewed after 60 to 120 s, tables refreshed after some minutes), and p2pd keeps idle
 /// connections as well; a new one costs four round trips.
@@ -173,7 +169,6 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         pool.spawn(task);
     })
     .with_idle_connection_timeout(IDLE)
-    .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
     .with_notify_handler_buffer_size(NOTIFY_BUFFER)
     // The request travels with the proposal: one round trip less for each call.
     .with_substream_upgrade_protocol_override(Version::V1Lazy);

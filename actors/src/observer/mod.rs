@@ -28,11 +28,7 @@ use futures::stream;
 use libp2p::{Multiaddr, PeerId};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::json;
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::Instant};
 
 use self::{
     evidence::{Claim, Evidence},
@@ -45,6 +41,7 @@ use crate::{
     dht::{Dht, messages::Members},
     network,
     server_info::{Offer, ServerInfoStore, Snapshots, messages::Subscribe},
+    stranger::errand::errand,
     supervisor::{Backoff, Birth, Drain, Probe, ProbeReport},
 };
 
@@ -191,12 +188,8 @@ impl Observer {
             let members = members.await.unwrap_or_default();
             let known = members.iter().map(|member| member.peer).collect();
             let expedition = Expedition { home, away, initial_peers, known, offer, clock, seed };
-            let mut task = Task(pool.spawn(expedition.run()));
-            match timeout(LOOK_DEADLINE, &mut task.0).await {
-                Ok(Ok(evidence)) => Ok(evidence),
-                Ok(Err(error)) => panic!("the stranger died: {error}"),
-                Err(_) => Err("the look did not end in time".to_owned()),
-            }
+            let evidence = errand(&pool, LOOK_DEADLINE, expedition.run()).await;
+            evidence.map_err(|_| "the look did not end in time".to_owned())
         };
         let looking = expedition.into_actor(self).map(move |evidence, this, ctx| {
             this.looking = None;
@@ -268,15 +261,6 @@ impl Observer {
             }
         }
         self.settings.opinion.send_replace(Arc::new(opinion));
-    }
-}
-
-/// A task that ends when nobody waits for it any more.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -3,4 +3,5 @@
 
 pub(crate) mod calls;
 pub(crate) mod doors;
+pub(crate) mod errand;
 pub(crate) mod search;

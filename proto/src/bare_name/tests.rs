@@ -9,7 +9,8 @@ use multistream_select::{NegotiationError, Version, dialer_select_proto, listene
 
 use super::{BareStream, HandlerName, MAX_NAME_BYTES, NameError, to_inside, to_wire};
 use peers::{
-    MULTISTREAM, Watched, data, frame, go_listener, listen_first, names, read_frame, run, talk_first,
+    MULTISTREAM, Manner, Watched, data, frame, go_dialer, go_listener, listen_first, names, read_frame, run,
+    talk_first,
 };
 use pipe::{Rng, pipe, pipe_of};
 
@@ -153,32 +154,9 @@ fn go_dials_stock() {
         let (ping, pong) = (data(&mut rng, 300), data(&mut rng, 300));
         let (mut a, b) = pipe(seed, rng.below(4) != 0);
         let dialer = async {
-            if lazy {
-                let packet = [frame(MULTISTREAM), frame(name.as_bytes()), ping.clone()].concat();
-                a.write_all(&packet).await.unwrap();
-                a.close().await.unwrap();
-                assert_eq!(read_frame(&mut a).await.unwrap(), MULTISTREAM);
-                assert_eq!(read_frame(&mut a).await.unwrap(), name.as_bytes());
-                let mut got = Vec::new();
-                a.read_to_end(&mut got).await.unwrap();
-                assert!(got == pong, "seed {seed}");
-                return;
-            }
-            a.write_all(&frame(MULTISTREAM)).await.unwrap();
-            assert_eq!(read_frame(&mut a).await.unwrap(), MULTISTREAM);
-            if asks_for_list {
-                a.write_all(&frame(b"ls")).await.unwrap();
-                let listed = read_frame(&mut a).await.unwrap();
-                let expected: Vec<u8> = listen.iter().flat_map(|name| frame(name.as_bytes())).collect();
-                assert_eq!(listed, expected, "seed {seed}");
-            }
-            if misses_first {
-                a.write_all(&frame(b"no.such")).await.unwrap();
-                assert_eq!(read_frame(&mut a).await.unwrap(), b"na");
-            }
-            a.write_all(&frame(name.as_bytes())).await.unwrap();
-            assert_eq!(read_frame(&mut a).await.unwrap(), name.as_bytes());
-            talk_first(&mut a, &ping, &pong).await.unwrap();
+            let list = asks_for_list.then_some(&listen[..]);
+            let manner = if lazy { Manner::Lazy } else { Manner::Patient { list, misses_first } };
+            go_dialer(&mut a, &name, manner, &ping, &pong).await;
         };
         let listener = async {
             let (got, io) =

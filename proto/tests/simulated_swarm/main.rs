@@ -29,7 +29,11 @@ mod swarm;
 mod trace;
 mod work;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use churn::Churn;
 use growth::Growth;
@@ -89,7 +93,11 @@ impl Options {
                     options.lookups = arguments.next().and_then(|it| it.parse().ok()).expect("a number")
                 }
                 "--seed" => options.seed = arguments.next().and_then(|it| it.parse().ok()).expect("a number"),
-                "--plots" => options.plots = arguments.next().map(PathBuf::from),
+                // Seen from the repository, wherever cargo has us run.
+                "--plots" => {
+                    let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+                    options.plots = arguments.next().map(|folder| Path::new(repository).join(folder));
+                }
                 // Of the other test programs.
                 _ => {}
             }

@@ -1,7 +1,7 @@
 // The page: asks this node for the last crawl, again and again, and lets the rest of it follow. Nobody else is asked.
 
 import { ask, DEADLINE, open } from "./ask.js";
-import { ago, badge, count, figure, make, moment, say, short, show, shown, STATES } from "./marks.js";
+import { ago, badge, count, coverage, figure, gaps, make, moment, say, short, show, shown, STATES } from "./marks.js";
 import { follow, search } from "./models.js";
 
 /** Between two questions. An answer that is no news costs a line. */
@@ -55,7 +55,7 @@ function sums(swarm) {
       states[shown(server)]++;
     }
   }
-  const whole = swarm.models.filter((model) => model.servers.length && covers(model)).length;
+  const whole = swarm.models.filter((model) => model.servers.length && !gaps(coverage(model)).length).length;
   const reached = swarm.bootstraps.filter((bootstrap) => !bootstrap.error).length;
   const all = [
     ["Models whole", `${figure(whole)} of ${figure(swarm.models.length)}`, ""],
@@ -66,12 +66,6 @@ function sums(swarm) {
   at("sums").replaceChildren(...all.map(([name, value, state]) => make("div", { of: state },
     make("dt", {}, STATES.includes(state) && name === state ? badge(state) : name), make("dd", {}, value))));
   say(at("said"), `${count(servers.size, "server")}: ${STATES.filter((state) => states[state]).map((state) => `${states[state]} ${state}`).join(", ")}`);
-}
-
-function covers(model) {
-  const blocks = new Uint8Array(model.num_blocks);
-  for (const server of model.servers) if (shown(server) === "online") blocks.fill(1, server.start, server.end);
-  return blocks.every(Boolean);
 }
 
 function bootstraps(all) {
@@ -172,11 +166,20 @@ function listen() {
   });
 }
 
+/** What the address asks for; nothing, where somebody wrote it by hand and not well. */
+function sought() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 async function run() {
   theme(localStorage.getItem("theme") ?? "");
   listen();
   setInterval(tick, 1000);
-  const wanted = decodeURIComponent(location.hash.slice(1));
+  const wanted = sought();
   at("query").value = wanted;
   search(wanted);
   for (;;) {

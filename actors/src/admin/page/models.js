@@ -67,6 +67,14 @@ function matches(server) {
   return [server.peer_id, name, version].some((text) => text?.toLowerCase().includes(query));
 }
 
+/** Whether a model can be used, in words. */
+function verdict(blocks, missing) {
+  if (!blocks.length) return make("span", { of: "verdict bad" }, "not looked for");
+  if (!missing.length) return make("span", { of: "verdict good" }, "whole");
+  const where = missing.length > 3 ? `${missing.length} gaps` : `no server for ${missing.join(", ")}`;
+  return make("span", { of: "verdict bad" }, where);
+}
+
 /** One model on the page. */
 class View {
   constructor(open) {
@@ -105,7 +113,7 @@ class View {
     const missing = gaps(blocks);
     const states = STATES.map((state) => [state, model.servers.filter((server) => shown(server) === state).length]);
     const about = [
-      make("span", { of: missing.length ? "verdict bad" : "verdict good" }, missing.length ? `${missing.length > 3 ? `${missing.length} gaps` : `no server for ${missing.join(", ")}`}` : "whole"),
+      verdict(blocks, missing),
       make("span", {}, `${model.num_blocks} blocks`),
       ...states.filter(([, number]) => number).map(([state, number]) => make("span", {}, badge(state), ` ${figure(number)}`)),
       ...(model.listed ? [] : [make("span", { of: "quiet" }, "not in the index")]),

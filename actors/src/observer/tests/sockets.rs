@@ -1,7 +1,7 @@
 //! Strangers over real sockets: what they see among three nodes, and that nothing of them stays.
 
 use hivemind_proto::dht::{self, DhtId, Record, Subkey, Tag};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::super::*;
 use crate::{

@@ -9,7 +9,7 @@ use hivemind_proto::{
     records::{ServerInfo, ServerState},
     time::DhtTime,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::super::*;
 use crate::{

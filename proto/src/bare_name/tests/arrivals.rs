@@ -11,7 +11,7 @@ use super::{
         arrival::{Arrival, Proposal},
     },
     all_inside, inside,
-    peers::{MULTISTREAM, data, frame, listen_first, names, read_frame, run, talk_first},
+    peers::{MULTISTREAM, Manner, data, frame, go_dialer, listen_first, names, read_frame, run, talk_first},
     pipe::{End, Rng, pipe, pipe_of},
     version,
 };
@@ -98,26 +98,8 @@ fn go_dials_it() {
         let (ping, pong) = (data(&mut rng, 300), data(&mut rng, 300));
         let (mut a, b) = pipe(seed, rng.below(4) != 0);
         let dialer = async {
-            if lazy {
-                let packet = [frame(MULTISTREAM), frame(name.as_bytes()), ping.clone()].concat();
-                a.write_all(&packet).await.unwrap();
-                a.close().await.unwrap();
-                assert_eq!(read_frame(&mut a).await.unwrap(), MULTISTREAM);
-                assert_eq!(read_frame(&mut a).await.unwrap(), name.as_bytes());
-                let mut got = Vec::new();
-                a.read_to_end(&mut got).await.unwrap();
-                assert!(got == pong, "seed {seed}");
-                return;
-            }
-            a.write_all(&frame(MULTISTREAM)).await.unwrap();
-            assert_eq!(read_frame(&mut a).await.unwrap(), MULTISTREAM);
-            if misses_first {
-                a.write_all(&frame(b"no.such")).await.unwrap();
-                assert_eq!(read_frame(&mut a).await.unwrap(), b"na");
-            }
-            a.write_all(&frame(name.as_bytes())).await.unwrap();
-            assert_eq!(read_frame(&mut a).await.unwrap(), name.as_bytes());
-            talk_first(&mut a, &ping, &pong).await.unwrap();
+            let manner = if lazy { Manner::Lazy } else { Manner::Patient { list: None, misses_first } };
+            go_dialer(&mut a, &name, manner, &ping, &pong).await;
         };
         let listener = async {
             let (got, io) = agree(b, &listen).await.unwrap();

@@ -63,6 +63,48 @@ pub(super) async fn go_listener(io: &mut End, handlers: &[String]) -> io::Result
     }
 }
 
+/// How a Go dialer negotiates.
+#[derive(Clone, Copy)]
+pub(super) enum Manner<'a> {
+    /// Header, proposal and data in one write.
+    Lazy,
+    /// It waits for each answer. It may ask for the list of handlers, which must be this one, and propose one first
+    /// that is not served.
+    Patient { list: Option<&'a [String]>, misses_first: bool },
+}
+
+/// go-multistream's `SelectProtoOrFail`, then `ping` and the answer `pong`.
+pub(super) async fn go_dialer(io: &mut End, name: &str, manner: Manner<'_>, ping: &[u8], pong: &[u8]) {
+    let (list, misses_first) = match manner {
+        Manner::Lazy => {
+            let packet = [&frame(MULTISTREAM)[..], &frame(name.as_bytes()), ping].concat();
+            io.write_all(&packet).await.unwrap();
+            io.close().await.unwrap();
+            assert_eq!(read_frame(io).await.unwrap(), MULTISTREAM);
+            assert_eq!(read_frame(io).await.unwrap(), name.as_bytes());
+            let mut got = Vec::new();
+            io.read_to_end(&mut got).await.unwrap();
+            assert!(got == pong, "the dialer got {} bytes, not {}", got.len(), pong.len());
+            return;
+        }
+        Manner::Patient { list, misses_first } => (list, misses_first),
+    };
+    io.write_all(&frame(MULTISTREAM)).await.unwrap();
+    assert_eq!(read_frame(io).await.unwrap(), MULTISTREAM);
+    if let Some(handlers) = list {
+        io.write_all(&frame(b"ls")).await.unwrap();
+        let expected: Vec<u8> = handlers.iter().flat_map(|name| frame(name.as_bytes())).collect();
+        assert_eq!(read_frame(io).await.unwrap(), expected);
+    }
+    if misses_first {
+        io.write_all(&frame(b"no.such")).await.unwrap();
+        assert_eq!(read_frame(io).await.unwrap(), b"na");
+    }
+    io.write_all(&frame(name.as_bytes())).await.unwrap();
+    assert_eq!(read_frame(io).await.unwrap(), name.as_bytes());
+    talk_first(io, ping, pong).await.unwrap();
+}
+
 /// Data that begins like a handshake: it must not be touched.
 pub(super) fn data(rng: &mut Rng, most: usize) -> Vec<u8> {
     let mut data = [frame(MULTISTREAM), frame(b"DHTProtocol.rpc_ping"), frame(b"na"), frame(b"ls")].concat();

@@ -75,7 +75,6 @@ impl Node {
         let peer = key.public().to_peer_id();
         let config = swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(PATIENCE)
-            .with_max_negotiating_inbound_streams(1024)
             .with_substream_upgrade_protocol_override(version);
         let transport = transport(&key, Some((settings.clone(), registry.clone())));
         let behaviour = Behaviour::new(settings, registry.clone());
