@@ -50,7 +50,7 @@ pub fn unary_message(body: &[u8]) {
 pub fn unary_stream(bytes: &[u8]) {
     let (budget, share) = (Budget::of(LIMIT), Budget::of(LIMIT));
     let mut bodies = [usize::MAX, 1].map(|chunk| {
-        let mut remote = Remote { sent: bytes, chunk };
+        let mut remote = Remote { sent: bytes, chunk, told: None };
         let mut reader = FrameReader::new(LIMIT, Some(budget.reserve(&share)));
         finish(poll_fn(|cx| reader.poll_read(&mut remote, cx))).ok()
     });
