@@ -10,6 +10,8 @@ HOUSE = FUZZ.parent
 VECTORS = HOUSE / "proto/tests/vectors"
 FRAMES = [b"\x13/multistream/1.0.0\n", b"\x16DHTProtocol.rpc_ping\n", b"\x03na\n", b"\x0f/ipfs/id/1.0.0\n", b"\x03ls\n"]
 
+HANDLERS = [b"DHTProtocol.rpc_ping", b"DHTProtocol.rpc_store", b"DHTProtocol.rpc_find"]
+
 
 def seed(target, content):
     folder = FUZZ / "corpus" / target
@@ -53,6 +55,13 @@ def main():
             for number, message in enumerate(messages[first : first + 16])
         ]
         seed("dht_node", b"".join(steps))
+    for name in [*HANDLERS, b"DHTProtocol.rpc_unknown", b"/ipfs/id/1.0.0", b"/ipfs/ping/1.0.0"]:
+        proposal = bytes([len(name) + 1]) + name + b"\n"
+        refused = proposal if name not in HANDLERS else b""
+        for message in messages[:: max(1, len(messages) // 16)]:
+            # As Go writes it: header, proposal and data at once; after a refusal the next proposal.
+            seed("arrival", FRAMES[0] + proposal + message)
+            seed("arrival", FRAMES[0] + refused + FRAMES[1] + message)
     for role in range(3):
         for first in range(len(FRAMES)):
             seed("handshake", bytes([role]) + b"".join(FRAMES[:1] + FRAMES[first:]) + b"data")

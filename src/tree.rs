@@ -288,9 +288,15 @@ fn network_settings(foundation: &Foundation) -> network::Settings {
             pending: config.max_pending_connections.get(),
             established_per_range: config.max_connections_per_range.get(),
             established_per_peer: config.max_connections_per_peer.get(),
+            idle: config.max_idle,
+            stranger_idle: config.max_idle_of_strangers,
             ..network::Limits::default()
         },
-        unary: unary::Settings::default(),
+        unary: unary::Settings {
+            inbound_per_peer: config.max_calls_per_peer,
+            inbound_bytes: config.max_call_bytes,
+            ..unary::Settings::default()
+        },
         pool: foundation.pool.clone(),
     }
 }

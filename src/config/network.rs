@@ -2,15 +2,17 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use hivemind_proto::unary::InboundBytes;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, StreamProtocol};
 use petald_actors::network::{RelayService, is_public};
 
 use super::section::Section;
 use super::values::{
-    boolean, bytes, count, dialable_address, duration, list, listen_address, path, peer_address, protocol,
-    word,
+    boolean, bytes, count, count_up_to, dialable_address, duration, list, listen_address, path, peer_address,
+    protocol, word,
 };
 
 /// How a node comes to its swarm.
@@ -59,7 +61,24 @@ pub(crate) struct Network {
     pub(crate) max_connections_per_range: NonZeroU32,
     /// The most connections with one peer at a time.
     pub(crate) max_connections_per_peer: NonZeroU32,
+    /// How long a connection is kept over which nothing goes.
+    pub(crate) max_idle: Duration,
+    /// The same with a peer that never called a handler, and of which none was called.
+    pub(crate) max_idle_of_strangers: Duration,
+    /// The most calls of one peer under way.
+    pub(crate) max_calls_per_peer: usize,
+    /// What calls of others hold at once.
+    pub(crate) max_call_bytes: InboundBytes,
 }
+
+/// More calls of one peer do not fit on a connection beside ours to it.
+const MOST_CALLS_PER_PEER: u32 = 1536;
+
+/// One message of the largest size.
+const LARGEST_MESSAGE: u64 = 4 << 20;
+
+/// A newcomer needs so much to show what it came for.
+const LEAST_IDLE: Duration = Duration::from_secs(10);
 
 impl Network {
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
@@ -80,6 +99,9 @@ impl Network {
         let max_pending_connections = section.take("max_pending_connections", count);
         let max_connections_per_range = section.take("max_connections_per_range", count);
         let max_connections_per_peer = section.take("max_connections_per_peer", count);
+        let idle = idle(&mut section);
+        let max_calls_per_peer = section.take("max_calls_per_peer", count_up_to(MOST_CALLS_PER_PEER));
+        let max_call_bytes = call_bytes(&mut section);
 
         if listen.as_ref().is_some_and(Vec::is_empty) {
             section.wrong(
@@ -128,6 +150,7 @@ impl Network {
             ),
             _ => {}
         }
+        let (max_idle, max_idle_of_strangers) = idle?;
         Some(Self {
             listen: listen?,
             announce: announce?,
@@ -145,6 +168,10 @@ impl Network {
             max_pending_connections: max_pending_connections?,
             max_connections_per_range: max_connections_per_range?,
             max_connections_per_peer: max_connections_per_peer?,
+            max_idle,
+            max_idle_of_strangers,
+            max_calls_per_peer: number(max_calls_per_peer?),
+            max_call_bytes: max_call_bytes?,
         })
     }
 }
@@ -156,7 +183,6 @@ fn relay_service_bounds(section: &mut Section<'_>) -> Option<RelayService> {
     let circuits_per_peer = section.take("relay_circuits_per_peer", count);
     let circuit_duration = section.take("relay_circuit_duration", duration);
     let circuit_bytes = section.take("relay_circuit_bytes", bytes);
-    let number = |count: NonZeroU32| usize::try_from(count.get()).unwrap_or(usize::MAX);
     Some(RelayService {
         reservations: number(reservations?),
         circuits: number(circuits?),
@@ -164,6 +190,45 @@ fn relay_service_bounds(section: &mut Section<'_>) -> Option<RelayService> {
         circuit_duration: circuit_duration?,
         circuit_bytes: circuit_bytes?,
     })
+}
+
+/// How long connections are kept over which nothing goes: with whom something was done, and with others.
+fn idle(section: &mut Section<'_>) -> Option<(Duration, Duration)> {
+    let idle = section.take("max_idle", duration);
+    let strangers = section.take("max_idle_of_strangers", duration);
+    if strangers.is_some_and(|strangers| strangers < LEAST_IDLE) {
+        let what = "is less than a newcomer needs to show what it came for";
+        section.wrong("max_idle_of_strangers", what, "expected 10s at least");
+    }
+    if let (Some(all), Some(strangers)) = (idle, strangers)
+        && strangers > all
+    {
+        let what = "keeps strangers for longer than network.max_idle keeps others";
+        section.wrong("max_idle_of_strangers", what, "lower it");
+    }
+    Some((idle?, strangers?))
+}
+
+/// What calls of others hold at once.
+fn call_bytes(section: &mut Section<'_>) -> Option<InboundBytes> {
+    let all = section.take("max_call_bytes", bytes);
+    let of_peer = section.take("max_call_bytes_per_peer", bytes);
+    if of_peer.is_some_and(|of_peer| of_peer < LARGEST_MESSAGE) {
+        let what = "is less than one message of the largest size";
+        section.wrong("max_call_bytes_per_peer", what, "expected 4MiB at least");
+    }
+    if let (Some(all), Some(of_peer)) = (all, of_peer)
+        && of_peer > all
+    {
+        let what = "is more than network.max_call_bytes, so it never limits";
+        section.wrong("max_call_bytes_per_peer", what, "lower it");
+    }
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Some(InboundBytes { all: size(all?), of_peer: size(of_peer?) })
+}
+
+fn number(count: NonZeroU32) -> usize {
+    usize::try_from(count.get()).unwrap_or(usize::MAX)
 }
 
 /// Where addresses of ours may come from.

@@ -4,13 +4,15 @@
 95 % confidence interval, and ends with 1 if memory or files grow. Without `--minutes` it is a short form that shows
 little more than that all of it works.
 
+Before the minutes that count, half as many go by in which tables and caches fill. What is bounded and still fills then
+(the addresses and marks of strangers) grows all the same: so the slope is told of each half too, and of what the node
+holds for others. A bound that is being reached shows as a second half that is flatter than the first.
+
 The node announces 32 blocks every 10 s, so an hour of this is six of life. Its peers are other petalds, each of which
 is killed and replaced by a stranger in turn, and one hivemind node that stays; two hivemind clients ask the node and
 read its records.
 
-A slope is the least-squares line through the means of equal parts of the time, with Student's t: neighbouring samples
-depend on each other, the means of parts that are long enough hardly do. The beginning, in which tables and caches fill,
-is left out.
+What a slope is, and why its error is wider than that of independent samples: `slope.py`.
 """
 
 import argparse
@@ -34,6 +36,8 @@ from hivemind.dht import DHTNode  # noqa: E402
 from hivemind.p2p import P2PContext, ServicerBase  # noqa: E402
 from hivemind.proto import dht_pb2, runtime_pb2  # noqa: E402
 
+import slope  # noqa: E402
+
 BLOCKS = 32
 PEERS = 8
 SETTINGS = {
@@ -50,9 +54,7 @@ SAMPLE_EVERY = 1.0  # seconds
 CALLS = 5  # of each kind for one sample, of which the median counts
 READ_EVERY = 2.0  # seconds
 
-WARM_UP = 1 / 5  # of the time
-PARTS = 20
-T_95 = 2.101  # Student's t for 18 degrees of freedom, two-sided
+WARM_UP = 1 / 2  # of the minutes that count, before them
 
 # What may come of chance, over the whole run: an arena of the allocator, a connection more or less.
 NOISE = {"memory": 1.5, "files": 3.0}
@@ -68,7 +70,7 @@ class TransformerConnectionHandler(ServicerBase):
 
 class Soak:
     def __init__(self, folder, minutes):
-        self.folder, self.seconds = Path(folder), minutes * 60
+        self.folder, self.seconds, self.warm_up = Path(folder), minutes * 60, minutes * 60 * WARM_UP
         self.peers, self.replaced, self.failed_calls, self.calls = [], 0, 0, 0
         self.reads, self.misses = 0, 0
         self.samples = {}
@@ -138,8 +140,7 @@ class Soak:
         info = TransformerConnectionHandler.get_stub(self.client.protocol.p2p, self.node.peer_id)
         proc = Path(f"/proc/{self.node.process.pid}")
         began = time.monotonic()
-        while time.monotonic() - began < self.seconds:
-            at = time.monotonic() - began
+        while (at := time.monotonic() - began) < self.warm_up + self.seconds:
             await self.pause(SAMPLE_EVERY)
             status = await asyncio.to_thread(self.node.status)
             now = {
@@ -148,6 +149,7 @@ class Soak:
                 "threads": len(os.listdir(proc / "task")),
                 "searches and stores": status["reports"]["dht"]["tasks"],
                 "connections": len(status["reports"]["network"]["peers"]),
+                "held for others": status["reports"]["dht"]["stored_bytes"] / MIB,
                 "rpc_ping": await self.ask(
                     lambda: ping.rpc_ping(dht_pb2.PingRequest(peer=self.client.protocol.node_info), timeout=10)
                 ),
@@ -164,43 +166,32 @@ class Soak:
             peer.close()
 
 
-UNITS = {"memory": "MiB", "rpc_ping": "ms", "rpc_info": "ms"}
-
-
-def slope(samples, seconds):
-    """Mean, slope an hour and half of its confidence interval."""
-    samples = [(at, value) for at, value in samples if at >= seconds * WARM_UP and not math.isnan(value)]
-    length = seconds * (1 - WARM_UP) / PARTS
-    parts = [[] for _ in range(PARTS)]
-    for at, value in samples:
-        parts[min(int((at - seconds * WARM_UP) / length), PARTS - 1)].append(value)
-    points = [((number + 0.5) * length / 3600, statistics.mean(part)) for number, part in enumerate(parts) if part]
-    mean_x, mean_y = (statistics.mean(values) for values in zip(*points))
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    gradient = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
-    rest = sum((y - mean_y - gradient * (x - mean_x)) ** 2 for x, y in points)
-    error = math.sqrt(rest / max(1, len(points) - 2) / spread)
-    return mean_y, gradient, T_95 * error
+UNITS = {"memory": "MiB", "held for others": "MiB", "rpc_ping": "ms", "rpc_info": "ms"}
 
 
 def report(soak):
-    grew = []
-    hours = soak.seconds * (1 - WARM_UP) / 3600
+    grew, hours = [], soak.seconds / 3600
+    begin, end = soak.warm_up, soak.warm_up + soak.seconds
     for name, samples in soak.samples.items():
-        level, gradient, confidence = slope(samples, soak.seconds)
+        found = slope.slope(slope.means(samples, begin, end))
+        middle = (begin + end) / 2
+        first, second = (slope.slope(slope.means(samples, *half)) for half in ((begin, middle), (middle, end)))
         # Growth that is neither chance nor noise.
-        grows = name in NOISE and (gradient - confidence) * hours > 0 and gradient * hours > NOISE[name]
-        verdict = "  <-- GROWS" if grows else ""
+        growth = found.gradient * hours
+        grows = name in NOISE and found.gradient > found.confidence and growth > NOISE[name]
         unit = UNITS.get(name, "")
         print(
-            f"figure: {name}: {level:.2f} {unit}, slope {gradient:+.3f} ± {confidence:.3f} {unit} an hour "
-            f"({gradient * hours:+.2f} over the run){verdict}"
+            f"figure: {name}: {found.level:.2f} {unit}, slope {found.gradient:+.2f} ± {found.confidence:.2f} {unit} an hour "
+            f"({growth:+.2f} over the run; its halves {first.gradient:+.2f} ± {first.confidence:.2f} and "
+            f"{second.gradient:+.2f} ± {second.confidence:.2f}; parts correlate by {found.correlation:.2f})"
+            f"{'  <-- GROWS' if grows else ''}"
         )
         if grows:
             grew.append(name)
     print(
         f"figure: {soak.replaced} peers replaced, {soak.misses} of {soak.reads} reads of its records missed, "
-        f"{soak.failed_calls} of {soak.calls} calls failed, in {soak.seconds / 60:.1f} minutes"
+        f"{soak.failed_calls} of {soak.calls} calls failed, in "
+        f"{(soak.warm_up + soak.seconds) / 60:.1f} minutes, of which the last {soak.seconds / 60:.1f} count"
     )
     return grew
 
@@ -209,6 +200,7 @@ async def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--minutes", type=float, default=0.5)
     minutes = arguments.parse_known_args()[0].minutes
+    slope.check()
     soak = Soak(tempfile.mkdtemp(dir=os.environ["PEER_SOCKETS"]), minutes)
     try:
         await soak.begin()

@@ -92,6 +92,11 @@ pub struct Limits {
     pub established: u32,
     /// Connections being made, in each direction.
     pub pending: u32,
+    /// How long a connection is kept over which nothing goes.
+    pub idle: Duration,
+    /// The same with a peer that never called a handler, and of which none was called; whom we have asked for is none of
+    /// these.
+    pub stranger_idle: Duration,
     /// Calls and others that wait for a connection.
     pub waiting: usize,
     /// FIND_NODE lookups at once.
@@ -117,6 +122,11 @@ impl Default for Limits {
             established_incoming: 384,
             established: 512,
             pending: 128,
+            // Hivemind peers call each other every few minutes (records are renewed after 60 to 120 s, tables
+            // refreshed after some minutes), and p2pd keeps idle connections as well; a new one costs four round trips.
+            idle: Duration::from_secs(600),
+            // Time for whatever it came for. Others of libp2p's swarms, who walk through all peers, never come back.
+            stranger_idle: Duration::from_secs(60),
             waiting: 4096,
             // Each asks about twenty peers.
             lookups: 16,

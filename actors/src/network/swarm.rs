@@ -27,11 +27,6 @@ pub(super) const KAD: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
 /// What identify calls this family of protocols; go-libp2p has the same.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
 
-/// How long a connection without streams is kept. Hivemind peers call each other every few minutes
-/// (records are renewed after 60 to 120 s, tables refreshed after some minutes), and p2pd keeps idle
-/// connections as well; a new one costs four round trips.
-const IDLE: Duration = Duration::from_secs(600);
-
 /// Peers whose addresses are remembered after identify, connected or not: a call to one of them needs
 /// no lookup.
 const REMEMBERED_PEERS: usize = 1000;
@@ -165,11 +160,14 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
         relay: reach.relay_service.as_ref().map(|service| relay(peer, service)).into(),
         dcutr: reach.hole_punching.then(|| dcutr::Behaviour::new(peer)).into(),
     };
-    let pool = settings.pool.clone();
+    let (pool, idle) = (settings.pool.clone(), limits.stranger_idle);
     let config = swarm::Config::with_executor(move |task| {
         pool.spawn(task);
     })
-    .with_idle_connection_timeout(IDLE)
+    // Others are kept for longer: `limits` sees to it.
+    .with_idle_connection_timeout(idle)
+    // Each stream is read until it is known what it is for: one that waited for its turn would hold a full window.
+    .with_max_negotiating_inbound_streams(transport::STREAMS)
     .with_notify_handler_buffer_size(NOTIFY_BUFFER)
     // The request travels with the proposal: one round trip less for each call.
     .with_substream_upgrade_protocol_override(Version::V1Lazy);

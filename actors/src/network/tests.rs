@@ -5,6 +5,8 @@ mod addresses;
 mod calls;
 mod dialer;
 mod finding;
+mod flood;
+mod idle;
 mod node;
 mod scope;
 mod silence;

@@ -16,9 +16,13 @@ use libp2p::{
 
 use super::{NetworkError, Settings, addresses::Dialable, coalescing::Coalescing, hole_punching::InTurn};
 
-/// Streams of one connection. The default of 512 closes a connection on which a p2pd makes more calls
-/// at once, and more than 4096 do not fit into yamux's fixed window of 1 GiB for a connection.
-pub(super) const STREAMS: usize = 4096;
+/// Streams of one connection; with more than that yamux closes it. 1024 calls of the peer that are under way, as many
+/// of ours, and as many again of which it is not known yet what they are for, or that are being told that we are busy. A p2pd
+/// carries all calls of a Python process: the default of 512 is too few for it.
+///
+/// What a stream may hold unread, 256 KiB, is bounded elsewhere: who takes no answers is not read on (`coalescing`), and
+/// what calls hold has a budget.
+pub(super) const STREAMS: usize = 3 * 1024;
 
 /// A connection that is secured and has streams.
 type Upgraded = (PeerId, StreamMuxerBox);

@@ -100,12 +100,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Arrival<S> {
     /// The remote may go on: from now on the substream carries the handler's data. The confirmation goes out with the
     /// first data that is written, or as soon as more is read than has come.
     pub(crate) fn accept(mut self) -> BareStream<S> {
-        self.head = 0;
         let mut confirmation = mem::take(&mut self.reply.bytes);
         if !self.header_sent {
             put_frame(&mut confirmation, &[HEADER]);
         }
-        confirmation.append(&mut self.frame);
+        // Not as it came: go-varint, and so go-multistream, refuses a length that could be shorter.
+        put_frame(&mut confirmation, &[&self.frame[self.head..]]);
         BareStream::accepted(self.inner, confirmation)
     }
 

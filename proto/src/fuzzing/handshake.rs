@@ -22,7 +22,7 @@ pub fn handshake(bytes: &[u8]) {
 }
 
 fn outcome(role: u8, sent: &[u8], chunk: usize) -> Outcome {
-    let remote = Remote { sent, chunk };
+    let remote = Remote { sent, chunk, told: None };
     finish(async move {
         let (name, mut stream) = match role % 3 {
             0 => listener_select_proto(BareStream::listener(remote), NAMES).await.ok()?,

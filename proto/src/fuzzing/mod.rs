@@ -2,6 +2,7 @@
 //! (`fuzz/`), and a property test runs the same one on random bytes and on recorded messages that were spoilt. Each
 //! panics when its parser is wrong.
 
+mod arrival;
 mod calls;
 mod handshake;
 mod node;
@@ -10,6 +11,7 @@ pub(crate) mod remote;
 mod tests;
 
 pub use crate::unary::fuzzing::{unary_message, unary_stream};
+pub use arrival::arrival;
 pub use calls::{answers, requests};
 pub use handshake::handshake;
 pub use node::node;

@@ -1,6 +1,7 @@
 //! The remote end of a stream, without a network.
 
 use std::{
+    cell::RefCell,
     io,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
@@ -12,10 +13,12 @@ use futures::{AsyncRead, AsyncWrite};
 const TURNS: usize = 1 << 20;
 
 /// A remote that has sent everything already and ended its side, `chunk` bytes of which are read at a time, and that
-/// takes what it is sent.
+/// takes what it is told.
 pub(crate) struct Remote<'a> {
     pub(crate) sent: &'a [u8],
     pub(crate) chunk: usize,
+    /// Where what it is told is kept.
+    pub(crate) told: Option<&'a RefCell<Vec<u8>>>,
 }
 
 impl AsyncRead for Remote<'_> {
@@ -30,7 +33,11 @@ impl AsyncRead for Remote<'_> {
 
 impl AsyncWrite for Remote<'_> {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(self.chunk.min(buf.len())))
+        let taken = &buf[..self.chunk.min(buf.len())];
+        if let Some(told) = self.told {
+            told.borrow_mut().extend_from_slice(taken);
+        }
+        Poll::Ready(Ok(taken.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -22,6 +22,7 @@ static RECORDED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 
 fn all(bytes: &[u8]) {
     super::handshake(bytes);
+    super::arrival(bytes);
     super::unary_message(bytes);
     super::unary_stream(bytes);
     super::stream_frames(bytes);
@@ -84,5 +85,6 @@ proptest! {
         ];
         let frames: Vec<u8> = frames.into_iter().flat_map(|index| known[index]).copied().collect();
         super::handshake(&[&[role][..], &frames, &data].concat());
+        super::arrival(&[&frames, &data[..]].concat());
     }
 }

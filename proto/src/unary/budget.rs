@@ -5,48 +5,43 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Bytes that all calls of others hold at once: 32 messages of the largest size.
-const ALL_BYTES: usize = 128 * 1024 * 1024;
+/// Bytes that the calls of others hold at once, questions and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboundBytes {
+    /// All of them together.
+    pub all: usize,
+    /// Those of one peer, so that a few peers with large messages leave room for others.
+    pub of_peer: usize,
+}
 
-/// Bytes that the calls of one peer hold at once: four messages of the largest size. So a few peers with large messages
-/// leave room for others.
-const PEER_BYTES: usize = 16 * 1024 * 1024;
+impl Default for InboundBytes {
+    /// 32 messages of the largest size, of which four may be one peer's.
+    fn default() -> Self {
+        Self { all: 128 * 1024 * 1024, of_peer: 16 * 1024 * 1024 }
+    }
+}
 
 /// So much of each message is not counted: it costs no more than the stream that it comes on, and streams are bounded.
 /// Almost every call fits, and has its place however much the others hold.
 const UNCOUNTED: usize = 4096;
 
-/// The bytes that are left. Cheap to clone.
-#[derive(Clone)]
+/// The bytes that are spent. Cheap to clone.
+#[derive(Clone, Default)]
 pub(super) struct Budget(Arc<AtomicUsize>);
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self::of(ALL_BYTES)
-    }
-}
-
 impl Budget {
-    pub(super) fn of(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+    /// A reservation that holds nothing yet, and takes from the `share` of its peer as well.
+    pub(super) fn reserve(&self, share: &Budget, bounds: InboundBytes) -> Reservation {
+        Reservation { budget: self.clone(), share: share.clone(), bounds, bytes: 0 }
     }
 
-    /// What one peer may have of it.
-    pub(super) fn of_peer() -> Self {
-        Self::of(PEER_BYTES)
-    }
-
-    /// A reservation that holds nothing yet, and takes from `share` as well.
-    pub(super) fn reserve(&self, share: &Budget) -> Reservation {
-        Reservation { budget: self.clone(), share: share.clone(), bytes: 0 }
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    fn take(&self, bytes: usize, bound: usize) -> bool {
+        let within = |spent: usize| spent.checked_add(bytes).filter(|spent| *spent <= bound);
+        self.0.fetch_update(Relaxed, Relaxed, within).is_ok()
     }
 
     fn give_back(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Relaxed);
+        self.0.fetch_sub(bytes, Relaxed);
     }
 }
 
@@ -54,6 +49,7 @@ impl Budget {
 pub(super) struct Reservation {
     budget: Budget,
     share: Budget,
+    bounds: InboundBytes,
     bytes: usize,
 }
 
@@ -64,10 +60,10 @@ impl Reservation {
         if more == 0 {
             return true;
         }
-        if !self.share.take(more) {
+        if !self.share.take(more, self.bounds.of_peer) {
             return false;
         }
-        let room = self.budget.take(more);
+        let room = self.budget.take(more, self.bounds.all);
         if room {
             self.bytes += more;
         } else {
@@ -103,15 +99,17 @@ mod tests {
 
     #[test]
     fn a_peer_has_its_share_and_all_have_the_whole() {
-        let (all, one, other) = (Budget::of(100), Budget::of(60), Budget::of(60));
-        let mut first = all.reserve(&one);
+        let bounds = InboundBytes { all: 100, of_peer: 60 };
+        let (all, one, other) = (Budget::default(), Budget::default(), Budget::default());
+        let mut first = all.reserve(&one, bounds);
         assert!(first.grow_to(UNCOUNTED) && first.grow_to(UNCOUNTED + 50));
-        assert!(!all.reserve(&one).grow_to(UNCOUNTED + 11), "its share is spent");
-        let mut second = all.reserve(&other);
+        assert!(!all.reserve(&one, bounds).grow_to(UNCOUNTED + 11), "its share is spent");
+        let mut second = all.reserve(&other, bounds);
         assert!(!second.grow_to(UNCOUNTED + 51), "the whole is");
         assert!(second.grow_to(UNCOUNTED + 50) && second.grow_to(UNCOUNTED));
-        assert!(all.reserve(&other).grow_to(UNCOUNTED), "what is small always has room");
+        assert!(all.reserve(&other, bounds).grow_to(UNCOUNTED), "what is small always has room");
         drop((first, second));
-        assert!(all.reserve(&one).grow_to(UNCOUNTED + 60) && all.reserve(&other).grow_to(UNCOUNTED + 60));
+        assert!(all.reserve(&one, bounds).grow_to(UNCOUNTED + 60));
+        assert!(all.reserve(&other, bounds).grow_to(UNCOUNTED + 60));
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Caller {
     calls: AtomicU64,
     under_way: AtomicUsize,
     refusals: AtomicUsize,
-    /// What its calls may hold.
+    /// What its calls hold.
     pub(super) share: Budget,
     callers: Callers,
 }
@@ -42,7 +42,7 @@ impl Callers {
             calls: AtomicU64::new(0),
             under_way: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
-            share: Budget::of_peer(),
+            share: Budget::default(),
             callers: self.clone(),
         });
         callers.insert(peer, Arc::downgrade(&caller));

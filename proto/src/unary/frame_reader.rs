@@ -17,9 +17,9 @@ use super::{
 /// nothing may follow one.
 const FIRST_READ: usize = 2048;
 
-/// How much the buffer grows by at least, in bytes. It grows as bytes come, not as the length
-/// promises.
-const GROWTH: usize = 64 * 1024;
+/// How much the buffer grows by at least, in bytes: not more than a stream costs anyway. It grows as
+/// bytes come, not as the length promises.
+const GROWTH: usize = 4 * 1024;
 
 /// A length of 4 MiB has 4 bytes; one of more than 5 is over every bound.
 const LENGTH_BYTES: usize = 5;

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use prost::Message;
 
 use super::{
-    budget::Budget,
+    budget::{Budget, InboundBytes},
     codec::{CALL_ID_BYTES, Content, keep, parse, peek_id},
     frame_reader::FrameReader,
 };
@@ -48,10 +48,11 @@ pub fn unary_message(body: &[u8]) {
 /// A message is read off a stream whole or not at all, and within the budget, however its bytes are split. What was
 /// read goes on to [`unary_message`].
 pub fn unary_stream(bytes: &[u8]) {
-    let (budget, share) = (Budget::of(LIMIT), Budget::of(LIMIT));
+    let (budget, share) = (Budget::default(), Budget::default());
+    let bounds = InboundBytes { all: LIMIT, of_peer: LIMIT };
     let mut bodies = [usize::MAX, 1].map(|chunk| {
-        let mut remote = Remote { sent: bytes, chunk };
-        let mut reader = FrameReader::new(LIMIT, Some(budget.reserve(&share)));
+        let mut remote = Remote { sent: bytes, chunk, told: None };
+        let mut reader = FrameReader::new(LIMIT, Some(budget.reserve(&share, bounds)));
         finish(poll_fn(|cx| reader.poll_read(&mut remote, cx))).ok()
     });
     // Bytes after a message are seen only if they come with it.
@@ -62,5 +63,5 @@ pub fn unary_stream(bytes: &[u8]) {
         assert!(body.len() <= LIMIT && body.len() < bytes.len());
         unary_message(&body);
     }
-    assert!(budget.reserve(&share).grow_to(LIMIT), "a reader kept a part of the budget");
+    assert!(budget.reserve(&share, bounds).grow_to(LIMIT), "a reader kept a part of the budget");
 }

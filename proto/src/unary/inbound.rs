@@ -75,7 +75,8 @@ impl Host {
     async fn request<S: AsyncRead + Unpin>(&self, io: &mut S, handler: HandlerName) -> Request {
         let limit = self.settings.max_message_bytes;
         let cells = &self.registry.cells;
-        let mut reader = FrameReader::new(limit, Some(self.registry.budget.reserve(&self.caller.share)));
+        let place = self.registry.budget.reserve(&self.caller.share, self.settings.inbound_bytes);
+        let mut reader = FrameReader::new(limit, Some(place));
         let read = within(self.settings.read_deadline, poll_fn(|cx| reader.poll_read(io, cx))).await;
         let Ok(read) = read else {
             // One that announced too much may never have sent enough to be told so.

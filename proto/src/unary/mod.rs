@@ -47,6 +47,7 @@ use futures::channel::oneshot;
 use crate::bare_name::HandlerName;
 
 pub use behaviour::Behaviour;
+pub use budget::InboundBytes;
 pub use counters::Counters;
 pub use handler::Handler;
 pub use latency::{LATENCY_BOUNDS, Latency, Stopwatch};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Inbound calls of one peer under way; more are answered "busy".
     pub inbound_per_peer: usize,
+    /// What they hold; calls that do not fit are answered "busy".
+    pub inbound_bytes: InboundBytes,
     /// Outbound calls under way on one connection; more fail with [`CallError::Busy`].
     pub outbound_per_connection: usize,
     /// Within this a request must have come, and an answer must have been taken.
@@ -73,9 +76,10 @@ impl Default for Settings {
         Self {
             // `persistentConnMaxMsgSize`, p2pd's own default.
             max_message_bytes: 4 * 1024 * 1024,
-            // One p2pd carries all calls of a Python process. Together they stay below the 4096
-            // streams that yamux can be given, over which it closes the connection.
+            // One p2pd carries all calls of a Python process. Together they stay well below the 3072
+            // streams that a connection is given, over which yamux closes it.
             inbound_per_peer: 1024,
+            inbound_bytes: InboundBytes::default(),
             outbound_per_connection: 1024,
             // Time for a largest message over a line of 4 Mbit/s.
             read_deadline: Duration::from_secs(10),

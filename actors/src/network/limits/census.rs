@@ -10,7 +10,7 @@ use std::{
 use libp2p::{PeerId, swarm::ConnectionId};
 use tokio::time::Instant;
 
-use super::{range::Range, refusals::Refusal};
+use super::{range::Range, refusals::Refusal, stay::Stay};
 
 /// A newcomer has so much time to show what it came for: identify, and its first call.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ pub(super) struct Bounds {
     pub(super) of_peer: u32,
     pub(super) of_range: u32,
     pub(super) pending: u32,
+    /// For so long after something was done together a connection stays although nothing goes over it.
+    pub(super) stay: Duration,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,7 @@ struct Open {
     range: Option<Range>,
     incoming: bool,
     since: Instant,
+    stay: Stay,
 }
 
 /// What was done together with a peer.
@@ -56,6 +59,8 @@ pub(super) struct Census {
     pending: HashMap<ConnectionId, Option<Range>>,
     pending_of_range: HashMap<Range, u32>,
     dialling: HashSet<ConnectionId>,
+    /// Those that were admitted and are not open yet.
+    admitted: HashMap<ConnectionId, Stay>,
     open: HashMap<ConnectionId, Open>,
     incoming: u32,
     of_range: HashMap<Range, u32>,
@@ -72,6 +77,7 @@ impl Census {
             pending: HashMap::new(),
             pending_of_range: HashMap::new(),
             dialling: HashSet::new(),
+            admitted: HashMap::new(),
             open: HashMap::new(),
             incoming: 0,
             of_range: HashMap::new(),
@@ -120,6 +126,7 @@ impl Census {
     /// It is no longer being made, whatever came of it.
     pub(super) fn end_pending(&mut self, id: &ConnectionId) {
         self.dialling.remove(id);
+        self.admitted.remove(id);
         if let Some(Some(range)) = self.pending.remove(id) {
             give_back(&mut self.pending_of_range, &range);
         }
@@ -151,6 +158,11 @@ impl Census {
             return self.victim(false, now).map(Some).ok_or(Refusal::All);
         }
         Ok(None)
+    }
+
+    /// What keeps the connection that was admitted.
+    pub(super) fn stay(&mut self, id: ConnectionId) -> Stay {
+        self.admitted.entry(id).or_default().clone()
     }
 
     /// Who has to go: first those with whom nothing was ever done, then those with whom nothing was done for long;
@@ -187,7 +199,8 @@ impl Census {
             *self.of_range.entry(range).or_default() += 1;
         }
         self.incoming += u32::from(incoming);
-        self.open.insert(id, Open { peer, range, incoming, since: now });
+        let stay = self.admitted.remove(&id).unwrap_or_default();
+        self.open.insert(id, Open { peer, range, incoming, since: now, stay });
     }
 
     /// A connection is being closed to make room; it counts no longer as one of others.
@@ -224,11 +237,16 @@ impl Census {
                 (guest.calls, guest.used) = (calls, now);
             }
         }
+        for open in self.open.values() {
+            let Some(guest) = self.guests.get(&open.peer) else { continue };
+            let known = guest.calls > 0 || self.wanted.contains(&open.peer);
+            open.stay.set(known && now.saturating_duration_since(guest.used) < self.bounds.stay);
+        }
     }
 
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, u32, usize, usize, usize) {
-        let pending = self.pending.len() + self.dialling.len();
+        let pending = self.pending.len() + self.dialling.len() + self.admitted.len();
         (self.open.len() - self.going.len(), self.incoming, self.guests.len(), self.of_range.len(), pending)
     }
 }

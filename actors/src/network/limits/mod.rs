@@ -7,11 +7,14 @@
 //!   nothing was done for long. What was done are calls of hivemind handlers in either direction: what a peer says of
 //!   itself decides nothing, and identify does not tell names without a slash anyway.
 //!
+//! - A connection over which nothing goes is closed, soon with a peer with whom nothing was ever done (`stay`).
+//!
 //! Calls, streams and bytes of one peer are bounded where they are served: see [`hivemind_proto::unary`].
 
 mod census;
 mod range;
 mod refusals;
+mod stay;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +30,7 @@ use libp2p::{
     core::{ConnectedPoint, Endpoint, transport::PortUse},
     swarm::{
         CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
-        THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished, dummy,
+        THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished,
     },
 };
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
@@ -36,10 +39,11 @@ use super::Limits;
 use census::{Bounds, Census};
 use range::Range;
 use refusals::Refusal;
+use stay::Stay;
 
 pub use refusals::Refusals;
 
-/// How often it is looked who was of use: a few times within [`census::GRACE`].
+/// How often it is looked who was of use: a few times within [`census::GRACE`], and within the time that a stranger has.
 const LOOK: Duration = Duration::from_secs(3);
 
 /// How many calls there were so far with a peer, in either direction.
@@ -64,8 +68,10 @@ impl Behaviour {
             of_peer: limits.established_per_peer,
             of_range: limits.established_per_range,
             pending: limits.pending,
+            // When it ends, the swarm gives the connection the time of a stranger.
+            stay: limits.idle.saturating_sub(limits.stranger_idle),
         };
-        let mut look = interval(LOOK);
+        let mut look = interval(LOOK.min(limits.stranger_idle / 4).max(Duration::from_millis(1)));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             census: Census::new(bounds),
@@ -96,7 +102,7 @@ impl Behaviour {
         peer: PeerId,
         range: Option<Range>,
         incoming: bool,
-    ) -> Result<dummy::ConnectionHandler, ConnectionDenied> {
+    ) -> Result<Stay, ConnectionDenied> {
         self.census.end_pending(&id);
         let victim = self.census.admit(&peer, range, incoming, Instant::now());
         let victim = victim.map_err(|refusal| self.refuse(refusal))?;
@@ -105,12 +111,12 @@ impl Behaviour {
             self.refusals.evicted += 1;
             self.closing.push_back((peer, id));
         }
-        Ok(dummy::ConnectionHandler)
+        Ok(self.census.stay(id))
     }
 }
 
 impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = dummy::ConnectionHandler;
+    type ConnectionHandler = Stay;
     type ToSwarm = Infallible;
 
     fn handle_pending_inbound_connection(

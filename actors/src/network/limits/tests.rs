@@ -12,7 +12,8 @@ use super::{
     refusals::Refusal,
 };
 
-const BOUNDS: Bounds = Bounds { all: 6, incoming: 4, of_peer: 2, of_range: 3, pending: 4 };
+const BOUNDS: Bounds =
+    Bounds { all: 6, incoming: 4, of_peer: 2, of_range: 3, pending: 4, stay: Duration::from_secs(600) };
 
 fn id(number: usize) -> ConnectionId {
     ConnectionId::new_unchecked(number)
@@ -99,6 +100,31 @@ fn whom_we_want_stays() {
 }
 
 #[test]
+fn who_was_of_use_stays_for_a_while() {
+    let start = Instant::now();
+    let mut census = Census::new(BOUNDS);
+    let [stranger, caller, wanted] = [0; 3].map(|_| PeerId::random());
+    census.want(wanted);
+    let stays = [stranger, caller, wanted].map(|peer| {
+        let id = id(census.counts().0);
+        let stay = census.stay(id);
+        census.opened(id, peer, range(1), true, start);
+        stay
+    });
+    let mut look = |calls: u64, after| {
+        census.look(|peer| if *peer == caller { calls } else { 0 }, start + after);
+        stays.clone().map(|stay| stay.get())
+    };
+    assert_eq!(stays.clone().map(|stay| stay.get()), [false; 3]);
+    let second = Duration::from_secs(1);
+    assert_eq!(look(0, second), [false, false, true]);
+    assert_eq!(look(1, 2 * second), [false, true, true]);
+    assert_eq!(look(1, BOUNDS.stay + second), [false, true, false]);
+    assert_eq!(look(1, BOUNDS.stay + 2 * second), [false, false, false]);
+    assert_eq!(look(2, BOUNDS.stay + 3 * second), [false, true, false]);
+}
+
+#[test]
 fn one_range_takes_half_of_those_being_made() {
     let mut census = Census::new(BOUNDS);
     let loopback = Range::of(&"/ip4/127.0.0.1/tcp/1".parse().unwrap());
@@ -136,6 +162,7 @@ proptest! {
             }
             census.end_pending(&new);
             if let Ok(victim) = census.admit(&peer, range, incoming, now) {
+                let _ = census.stay(new);
                 if let Some(victim) = victim {
                     prop_assert!(open.remove(&victim));
                     prop_assert!(census.close(victim).is_some());

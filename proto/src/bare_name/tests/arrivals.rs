@@ -165,3 +165,23 @@ fn a_lazy_dialer_is_answered_in_one_piece() {
         futures::join!(dialer, listener);
     });
 }
+
+/// A length that could be shorter is confirmed in its shortest form, as the stock code does.
+#[test]
+fn a_confirmation_is_ours_to_write() {
+    run(async {
+        let (mut a, b) = pipe(3, false);
+        let dialer = async {
+            a.write_all(&[frame(MULTISTREAM), b"\x86\x00hello\n".to_vec()].concat()).await.unwrap();
+            let mut answer = vec![0; frame(MULTISTREAM).len() + 7];
+            a.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, [frame(MULTISTREAM), b"\x06hello\n".to_vec()].concat());
+        };
+        let served = ["hello".to_owned()];
+        let listener = async {
+            let (_, mut io) = agree(b, &served).await.unwrap();
+            io.close().await.unwrap();
+        };
+        futures::join!(dialer, listener);
+    });
+}

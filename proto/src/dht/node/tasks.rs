@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     dht::{
-        Contact, DhtId, Record, Request, Row, lookup::Lookup, replication::Replication, routing::BUCKET_SIZE,
+        Contact, DhtId, REPLICAS, Record, Request, Row, lookup::Lookup, replication::Replication,
+        routing::BUCKET_SIZE,
     },
     time::DhtTime,
 };
@@ -22,6 +23,11 @@ const MAX_REFRESHED_BUCKETS: usize = 32;
 /// Nodes of each bucket that must have answered. With twenty, as any other search, a refresh would take as many calls as a
 /// large announcement.
 const REFRESH_BEAM: usize = 5;
+
+/// Nodes nearest to a key that must have answered before its record goes to the first [`REPLICAS`] of them: those, and as
+/// many that may fail or refuse. A search for what is there asks on, since whoever has just come may hold nothing yet;
+/// here the nearest of all are enough, and the others would be asked for nothing.
+const LOCATE_BEAM: usize = 2 * REPLICAS;
 
 /// Bits that a place shares with our own when its neighbours are our neighbours: no swarm has nodes between.
 const NEXT_TO_US: usize = 150;
@@ -117,7 +123,8 @@ impl Node {
 
     /// Stores every record at the nodes nearest to its key.
     pub fn store(&mut self, records: Vec<Record>, now: DhtTime) -> TaskId {
-        let lookup = self.search(records.iter().map(|record| record.key), now);
+        let mut lookup = self.search(records.iter().map(|record| record.key), now);
+        records.iter().for_each(|record| lookup.narrow(&record.key, LOCATE_BEAM));
         let task = self.start(Work::Locate(lookup, records), now);
         self.advance(task, now);
         task

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::core::upgrade::Version;
 
 use super::{
-    super::{CallError, Registry, Settings, budget::Budget},
+    super::{CallError, InboundBytes, Registry, Settings},
     node::{ECHO, Node, PATIENCE, name, until},
 };
 
@@ -54,11 +54,15 @@ async fn a_full_queue_is_told_busy() {
     assert_eq!(first.await.unwrap(), Ok(vec![2]));
 }
 
+/// Room for one large call.
+fn little() -> Settings {
+    let inbound_bytes = InboundBytes { all: 300_000, ..InboundBytes::default() };
+    Settings { inbound_bytes, ..Settings::default() }
+}
+
 #[tokio::test]
 async fn the_bytes_of_all_calls_are_bounded() {
-    let mut registry = Registry::new();
-    registry.budget = Budget::of(300_000);
-    let (caller, callee) = with_callee(Settings::default(), registry).await;
+    let (caller, callee) = with_callee(little(), Registry::new()).await;
     let mailbox = callee.registry.serve(&[name("Test.rpc_wait")], 16);
     let first = caller.begin(callee.peer, "Test.rpc_wait", vec![1; 200_000], PATIENCE).await;
     until(async || mailbox.len() == 1).await;
@@ -72,9 +76,7 @@ async fn the_bytes_of_all_calls_are_bounded() {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_are_bounded() {
-    let mut registry = Registry::new();
-    registry.budget = Budget::of(300_000);
-    let (caller, callee) = with_callee(Settings::default(), registry).await;
+    let (caller, callee) = with_callee(little(), Registry::new()).await;
     let mailbox = callee.registry.serve(&[name("Test.rpc_wait")], 16);
     let question = caller.begin(callee.peer, "Test.rpc_wait", vec![1], PATIENCE).await;
     mailbox.recv().await.unwrap().answer(Ok(vec![2; 400_000]));

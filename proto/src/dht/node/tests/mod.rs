@@ -8,11 +8,13 @@ mod signatures;
 mod swarm;
 mod traversal;
 
+use std::collections::HashSet;
+
 use rand::RngExt;
 
 use self::swarm::{START, Swarm};
 use super::*;
-use crate::dht::{FoundValue, FreshValue, REPLICAS, Record, Row, Subkey, Tag};
+use crate::dht::{FIND_HANDLER, FoundValue, FreshValue, REPLICAS, Record, Row, Subkey, Tag};
 
 fn record(key: &str, subkey: &str, expires_in: f64) -> Record {
     Record {
@@ -60,6 +62,29 @@ fn one_announcement_takes_a_tenth_of_the_calls_that_one_a_key_and_replica_would(
     assert_eq!(report.calls, swarm.calls_of("DHTProtocol.rpc_store"));
     assert!(report.calls <= 126 * 5 / 10, "{} calls", report.calls);
     assert!(report.calls <= 20, "one call a peer is enough, not {}", report.calls);
+}
+
+#[test]
+fn an_announcement_asks_the_nearest_alone_and_still_reaches_the_nearest_of_all() {
+    let (mut swarm, peers) = Swarm::of(60);
+    let finds = |swarm: &Swarm| swarm.calls.iter().filter(|(handler, _)| *handler == FIND_HANDLER).count();
+    let (mut to_store, mut to_read) = (0, 0);
+    for announced in blocks(8) {
+        swarm.calls.clear();
+        let report = swarm.store(peers[1], vec![announced.clone()]);
+        let mut others: Vec<Contact> =
+            swarm.nodes.iter().map(|(peer, node)| Contact { id: node.id(), peer: *peer }).collect();
+        others.retain(|contact| contact.peer != peers[1]);
+        others.sort_by_key(|contact| contact.id.distance(&announced.key));
+        let nearest: HashSet<PeerId> = others[..REPLICAS].iter().map(|contact| contact.peer).collect();
+        let acknowledged: HashSet<PeerId> = report.records[0].acknowledged.iter().copied().collect();
+        assert_eq!(acknowledged, nearest);
+        to_store += finds(&swarm);
+        swarm.calls.clear();
+        swarm.find(peers[2], &[announced.key]);
+        to_read += finds(&swarm);
+    }
+    assert!(5 * to_store <= 4 * to_read, "{to_store} calls to store, {to_read} to read");
 }
 
 #[test]
