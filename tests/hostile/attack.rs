@@ -14,6 +14,7 @@ use super::{
     peers::{PEERS, gather},
     table::{LONG, Row},
     target::{Target, Usage},
+    warm_up,
 };
 
 /// What the first argument of an attacker is.
@@ -29,8 +30,11 @@ const LOOK: Duration = Duration::from_millis(100);
 /// their deadlines, and connections that nobody closes.
 const RECOVERY: Duration = Duration::from_secs(45);
 
-/// From the start to a memory that has settled, with honest peers connected.
+/// After which it is looked whether the memory has settled, with honest peers polling.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// Times that it is looked: then it has to do.
+const LOOKS: usize = 5;
 
 /// The load that the command line asks this process for.
 pub(crate) fn asked_for() -> Option<BoxFuture<'static, ()>> {
@@ -72,8 +76,15 @@ impl Stage {
     pub(crate) async fn set() -> Stage {
         let target = Target::start().await;
         let honest = Honest::meet(&target).await;
-        // Once without a load, so that what comes with use is there before.
-        honest.poll(&target, Instant::now() + SETTLE).await;
+        // Once without a load, so that what comes with use is there before; as often as it takes more memory.
+        warm_up::touch(&target).await;
+        for _ in 0..LOOKS {
+            let before = target.usage();
+            honest.poll(&target, Instant::now() + SETTLE).await;
+            if target.usage().memory <= before.memory {
+                break;
+            }
+        }
         Stage { target, honest }
     }
 }

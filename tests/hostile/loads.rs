@@ -14,7 +14,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::wire::{Failure, LIMIT, Wire, call, proposal, secured, tcp};
+use super::{
+    windows::windows,
+    wire::{Failure, LIMIT, Wire, call, proposal, secured, tcp},
+};
 
 /// Where the attackers come from: loopback, but not from the honest peers' address.
 pub(crate) const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
@@ -45,7 +48,7 @@ pub(crate) struct Aim {
 type Load = fn(Aim) -> BoxFuture<'static, ()>;
 
 /// All loads by name.
-pub(crate) const LOADS: [(&str, Load); 16] = [
+pub(crate) const LOADS: [(&str, Load); 17] = [
     ("connections", |aim| crowd(aim, |aim| connect_and_stay(aim).boxed()).boxed()),
     ("half_open", |aim| crowd(aim, |aim| silent(aim).boxed()).boxed()),
     ("slow_tcp", |aim| crowd(aim, |aim| slow_tcp(aim).boxed()).boxed()),
@@ -59,6 +62,7 @@ pub(crate) const LOADS: [(&str, Load); 16] = [
     }),
     ("streams", |aim| few(aim, |aim| streams(aim).boxed()).boxed()),
     ("large_calls", |aim| few(aim, |aim| large_calls(aim).boxed()).boxed()),
+    ("windows", |aim| few(aim, |aim| windows(aim).boxed()).boxed()),
     ("never_reads", |aim| few(aim, |aim| never_reads(aim).boxed()).boxed()),
     ("keys", |aim| keys(aim).map(drop).boxed()),
     ("eclipse", |aim| few(aim, |aim| eclipse(aim).boxed()).boxed()),
@@ -110,7 +114,7 @@ async fn connect(aim: Aim) -> Result<Wire, Failure> {
     Wire::connect(&Keypair::generate_ed25519(), SOURCE, aim.port).await
 }
 
-fn id() -> [u8; 16] {
+pub(crate) fn id() -> [u8; 16] {
     rand::random()
 }
 

@@ -19,6 +19,8 @@ mod peers;
 mod support;
 mod table;
 mod target;
+mod warm_up;
+mod windows;
 mod wire;
 
 use std::process::ExitCode;
@@ -87,8 +89,8 @@ async fn defend(options: &Options) -> ExitCode {
         };
         let row = attack::withstand(&set, name, options.seconds).await;
         stage = Some(set);
-        println!("{row}");
         let faults = row.faults(options.seconds);
+        println!("{row}  {}", if faults.is_empty() { "ok" } else { "FAILED" });
         for fault in &faults {
             println!("    {fault}");
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     attack::is_back,
-    honest::{Polls, Seen},
+    honest::Seen,
     target::{MOST_FILES, MOST_MEMORY, Usage},
 };
 
@@ -28,8 +28,8 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) const HEAD: &str = "load            polls    p50    p99  strangers    p99  python    p99  MiB before  most  \
-                                   after  files before  most  after  cpu s  back after";
+    pub(crate) const HEAD: &str = "load           polls answered   connected p50    p99  strangers p99  python p99  \
+                                   MiB before  most  after  files before  most  after  cpu s  back after";
 
     /// What is not as it must be.
     pub(crate) fn faults(&self, seconds: u64) -> Vec<String> {
@@ -56,7 +56,10 @@ impl Row {
             faults.push(format!("{} files, more than the config allows ({MOST_FILES})", self.most.files));
         }
         if seconds >= LONG && !is_back(self.before, self.after) {
-            faults.push("memory or files did not come back to within a tenth of what they were".into());
+            faults.push(format!(
+                "not back to within a tenth of what it was after {:.0} s",
+                self.recovery.as_secs_f64()
+            ));
         }
         match &self.node {
             Err(error) => faults.push(format!("the admin API: {error}")),
@@ -77,18 +80,18 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Seen { connected, strangers, python } = &self.seen;
-        let of = |polls: &Polls| polls.took.len();
+        let all = [connected, strangers, python];
+        let answered: usize = all.iter().map(|polls| polls.took.len()).sum();
+        let failed: usize = all.iter().map(|polls| polls.failures.len()).sum();
         let (before, most, after) = (self.before, self.most, self.after);
         write!(
             f,
-            "{:<14} {:>6} {:>6.1} {:>6.1} {:>10} {:>6.1} {:>7} {:>6.1} {:>11} {:>5} {:>6} {:>13} {:>5} {:>6} {:>6.1} {:>9.1} s",
+            "{:<14} {:>14} {:>15.1} {:>6.1} {:>14.1} {:>11.1} {:>11} {:>5} {:>6} {:>13} {:>5} {:>6} {:>6.1} {:>9.1} s",
             self.name,
-            of(connected),
+            format!("{answered}/{}", answered + failed),
             connected.quantile(0.5),
             connected.quantile(0.99),
-            of(strangers),
             strangers.quantile(0.99),
-            of(python),
             python.quantile(0.99),
             before.memory >> 20,
             most.memory >> 20,

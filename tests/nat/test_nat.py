@@ -14,6 +14,10 @@ KINDS = {"open": True, "full_cone": True, "forward": True, "port_restricted": Fa
 HOLE_LIMIT = 40.0  # seconds from the first call, through a relay, to a direct connection
 HOLE_PATIENCE = 5.0  # seconds until another connection through a relay is made
 
+LEARNT_LIMIT = 60.0  # seconds; an answer that is no takes the time of a dial
+REPLACED_LIMIT = 60.0  # seconds until another relay has taken the place of one that is gone
+REFUSED_FOR = 15.0  # seconds in which a relay that refuses is not asked again and again
+
 
 @pytest.fixture(scope="session")
 def started(world):
@@ -135,3 +139,79 @@ async def test_p2pd_behind_a_nat_is_reached_through_petald_as_a_relay(world):
     ways = [str(address) for peer in peers if peer.peer_id == hidden.peer_id for address in peer.addrs]
     reach = await relay.until("it relays a connection", lambda reach: reach["circuits_relayed"] >= 1)
     figure(f"a p2pd behind a symmetric NAT is reached at {ways}; places given: {reach['reservations_given']}")
+
+
+async def test_p2pd_learns_from_petald_whether_it_can_be_reached(world):
+    """Two p2pds that are not told where they are, and know nobody but a petald who dials them when they ask.
+
+    One that is reached becomes a server of libp2p's Kademlia, one that is not takes a place at a relay.
+    """
+    petald = world.petald(
+        world.internet.host(), "asked", initial_peers=[], network__swarm="seed", network__relay_service=True
+    )
+    at = f"/ip4/{petald.space.v4}/tcp/{PORT}/p2p/{await petald.peer_id()}"
+
+    async def routes(node):
+        peers = (await petald.status())["reports"]["network"]["peers"]
+        return any(peer["peer_id"] == str(node.peer_id) and peer["kad"] for peer in peers)
+
+    began = time.monotonic()
+    seen = await world.node(world.internet.host(), dht_mode="auto", initial_peers=[at])
+    assert not await routes(seen), f"it knew it {time.monotonic() - began:.1f} s after its start"
+    hidden = await world.node(
+        world.internet.behind("port_restricted"),
+        host_maddrs=["/ip4/0.0.0.0/tcp/4001"],
+        dht_mode="auto",
+        use_auto_relay=True,
+        trusted_relays=[at],
+        flags=["-relayDiscovery=0"],
+        initial_peers=[at],
+    )
+    assert (await petald.reach())["reservations_given"] == 0, "it takes a place before it can know"
+    while not await routes(seen):
+        assert time.monotonic() - began < LEARNT_LIMIT, f"{await petald.status()}\n{petald.output()}"
+        await asyncio.sleep(0.2)
+    figure(f"a p2pd that petald reaches knows it {time.monotonic() - began:.1f} s after its start")
+    await petald.until("it gives a place", lambda reach: reach["reservations_given"] >= 1, LEARNT_LIMIT)
+    figure(f"a p2pd that petald does not reach takes a place {time.monotonic() - began:.1f} s after its start")
+    assert not await routes(hidden)
+
+
+async def test_a_relay_that_goes_away_is_replaced(world):
+    relay = await world.node(world.internet.host(), force_reachability="public")
+    first, second = world.boots
+    named = [relay.addresses[0], first.addresses[0]]
+    petald = world.petald(world.internet.behind("symmetric"), "moving", network__relays=named)
+
+    def held(*nodes):
+        relays = {str(node.peer_id) for node in nodes}
+        return lambda reach: set(reach["relays"]) == relays and len(reach["relayed"]) >= len(relays)
+
+    await petald.until("it has a place at both", held(relay, first))
+    await world.visible(petald)
+    world.nodes.remove(relay)
+    began = time.monotonic()
+    await relay.shutdown()
+    reach = await petald.until("another takes its place", held(first, second), REPLACED_LIMIT)
+    figure(f"a relay that went away is replaced after {time.monotonic() - began:.1f} s")
+    assert not any(str(relay.peer_id) in way for way in reach["relayed"]), reach
+    reader = await world.node(world.internet.host(), client_mode=True)
+    await world.visible(petald, reader, since=began)
+
+
+async def test_a_relay_that_refuses_is_left_in_peace(world):
+    settings = {"network__relay_service": True, "network__relay_reservations": 1}
+    full = world.petald(world.internet.host(), "full", **settings)
+    at = f"/ip4/{full.space.v4}/tcp/{PORT}/p2p/{await full.peer_id()}"
+    await world.visible(full)
+    lucky = world.petald(world.internet.behind("symmetric"), "lucky", network__relays=[at])
+    await full.until("its one place is taken", lambda reach: reach["reservations_given"] == 1)
+    late = world.petald(world.internet.behind("symmetric"), "late", network__relays=[at])
+    reach = await late.until("it has two places", lambda reach: len(reach["relays"]) == 2)
+    await world.visible(late)
+    assert set(reach["relays"]) == {str(boot.peer_id) for boot in world.boots}, reach
+    await asyncio.sleep(REFUSED_FOR)
+    refusals = (await full.reach())["relay_refusals"]
+    figure(f"a relay without a place left was asked {refusals} times within {time.monotonic() - late.began:.0f} s")
+    assert 1 <= refusals <= 3, refusals
+    assert str(await full.peer_id()) in (await lucky.reach())["relays"]
