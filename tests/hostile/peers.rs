@@ -16,7 +16,7 @@ use super::{
     loads::{Aim, SOURCE},
     support::{deadline::eventually, petald::Home},
     target::usage,
-    wire::Wire,
+    wire::{Failure, Wire},
 };
 
 /// The name of this scenario, and of its load.
@@ -43,7 +43,11 @@ pub(crate) async fn gather(aim: Aim, count: usize) {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("the soft limit may be raised");
     let peer = |number: usize| async move {
         let _ = number;
-        Wire::connect(&Keypair::generate_ed25519(), SOURCE, aim.port).await
+        let wire = Wire::connect(&Keypair::generate_ed25519(), SOURCE, aim.port).await?;
+        // As hivemind's peers do first of all: who never calls is not kept until all are connected.
+        let ping = Request::Ping { sender: None, validate: false };
+        wire.call(ping.handler(), &aim.peer, rand::random(), ping.encode()).await?.1?;
+        Ok::<_, Failure>(wire)
     };
     let mut peers = Vec::new();
     while peers.len() < count && Instant::now() < aim.until {

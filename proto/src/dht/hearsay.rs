@@ -183,6 +183,9 @@ impl Hearsay {
             self.next_sweep = now.as_unix() + SWEEP_SECONDS;
             self.first_hand.retain(|_, expiration| *expiration > now);
             self.keys.retain(|_, expiration| *expiration > now);
+            // Whoever spoke of very much is not paid for when it is over.
+            self.first_hand.shrink_to(2 * self.first_hand.len());
+            self.keys.shrink_to(2 * self.keys.len());
         }
     }
 
@@ -201,5 +204,27 @@ impl Hearsay {
         hasher.write(key.as_bytes());
         hasher.write(subkey.as_bytes());
         hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_has_expired_leaves_no_room_behind() {
+        let now = DhtTime::from_unix(1_700_000_000.0).unwrap();
+        let mut hearsay = Hearsay::new(now);
+        let subkey = Subkey::text("peer");
+        for number in 0..10_000u32 {
+            let key = DhtId::of_bytes(&number.to_be_bytes());
+            hearsay.note(key, &subkey, now + Duration::from_secs(30));
+        }
+        let capacity = |hearsay: &Hearsay| (hearsay.first_hand.capacity(), hearsay.keys.capacity());
+        assert!(capacity(&hearsay) >= (10_000, 10_000));
+        hearsay.tick(now + Duration::from_secs(61));
+        assert_eq!(capacity(&hearsay), (0, 0));
     }
 }
