@@ -43,14 +43,14 @@ struct Side {
 }
 
 /// The echo's process; it ends with this.
-struct Echo {
+pub(crate) struct Echo {
     child: Child,
-    peer: PeerId,
-    address: Multiaddr,
+    pub(crate) peer: PeerId,
+    pub(crate) address: Multiaddr,
 }
 
 impl Echo {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("--serve-echo").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
@@ -60,7 +60,7 @@ impl Echo {
         Self { peer: peer.parse().unwrap(), address: address.parse().unwrap(), child }
     }
 
-    fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.child.id().expect("it was not waited for") as i32
     }
 }
@@ -136,24 +136,24 @@ struct Turns {
     echo: Vec<f64>,
 }
 
-impl Turns {
-    fn median(values: &[f64]) -> f64 {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
-    }
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
 
+impl Turns {
     fn ratio(&self) -> f64 {
         let ratios: Vec<f64> =
             self.petald.iter().zip(&self.echo).map(|(petald, echo)| petald / echo).collect();
-        Self::median(&ratios)
+        median(&ratios)
     }
 
     fn show(&self, what: &str, unit: &str, wanted: &str, good: bool) {
         println!(
             "figure: {what}: petald {:.4} {unit}, bare echo {:.4} {unit}, ratio {:.2} ({wanted}){}",
-            Self::median(&self.petald),
-            Self::median(&self.echo),
+            median(&self.petald),
+            median(&self.echo),
             self.ratio(),
             if good { "" } else { "  <-- NOT REACHED" },
         );
@@ -265,7 +265,7 @@ impl Bench {
         self.not_reached += usize::from(!good);
         let what = format!("calls of {} from a Rust client, {at_once} in flight", kind.name);
         turns.show(&what, "/s", &format!("at least {CALLS_AT_LEAST}"), good);
-        Turns::median(&turns.petald)
+        median(&turns.petald)
     }
 
     /// Latencies while both are called at the same rate.

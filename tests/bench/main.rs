@@ -14,6 +14,7 @@
 
 mod announcement;
 mod bare_echo;
+mod callees;
 mod caller;
 mod calls;
 #[path = "../support/foreground.rs"]
@@ -62,7 +63,8 @@ impl Options {
 /// Whether it is well.
 type Run = for<'a> fn(&'a Options) -> LocalBoxFuture<'a, bool>;
 
-const BENCHMARKS: [(&str, Run); 7] = [
+const BENCHMARKS: [(&str, Run); 8] = [
+    ("callees", |options| callees::run(options).boxed_local()),
     ("calls", |options| calls::run(options).boxed_local()),
     ("instructions", |options| instructions::run(options).boxed_local()),
     ("start", |options| start::run(options).boxed_local()),

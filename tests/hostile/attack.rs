@@ -34,7 +34,7 @@ const RECOVERY: Duration = Duration::from_secs(45);
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// Times that it is looked: then it has to do.
-const LOOKS: usize = 5;
+const LOOKS: usize = 3;
 
 /// The load that the command line asks this process for.
 pub(crate) fn asked_for() -> Option<BoxFuture<'static, ()>> {

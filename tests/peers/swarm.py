@@ -7,6 +7,7 @@ the `do_` methods; nodes are named by the test. p2pd's sockets go to the folder 
 import asyncio
 import functools
 import os
+import time
 
 import uvloop
 from hivemind.dht import DHTID, DHTNode
@@ -36,6 +37,7 @@ def counting(rpc_store):
                 "in_cache": any(request.in_cache),
                 "expirations": sorted(set(request.expiration_time)),
                 "bytes": request.ByteSize(),
+                "at": time.time(),
             }
         )
         return await rpc_store(self, request, context)

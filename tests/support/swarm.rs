@@ -30,6 +30,8 @@ pub(crate) struct StoreCall {
     pub(crate) expirations: Vec<f64>,
     /// Size of the request.
     pub(crate) bytes: usize,
+    /// Unix time in seconds at which the peer began with it.
+    pub(crate) at: f64,
 }
 
 /// What one `rpc_info` call gave: the decoded map, or an exception's text.

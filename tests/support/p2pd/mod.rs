@@ -33,7 +33,7 @@ pub(crate) struct P2pd {
     pub(crate) addresses: Vec<Multiaddr>,
     socket: PathBuf,
     connection: Connection,
-    _process: Process,
+    process: Process,
     _folder: TempDir,
 }
 
@@ -76,9 +76,13 @@ impl P2pd {
             addresses: identity.addrs.into_iter().map(|a| Multiaddr::try_from(a).unwrap()).collect(),
             socket,
             connection,
-            _process: process,
+            process,
             _folder: folder,
         }
+    }
+
+    pub(crate) fn process_id(&self) -> i32 {
+        self.process.id()
     }
 
     pub(crate) async fn connect(&self, peer: PeerId, addresses: &[Multiaddr]) -> Result<(), String> {
