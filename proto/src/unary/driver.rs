@@ -1,4 +1,7 @@
 //! What drives one connection, and answers the calls of our handlers that come over it.
+//!
+//! yamux and QUIC do all their work while they are asked for inbound streams, and tell nothing else: `StreamMuxer::poll`
+//! is for changes of the remote's address, of which neither of libp2p's has any.
 
 use std::{
     future::poll_fn,
@@ -15,7 +18,7 @@ use futures::{
     future::{BoxFuture, FutureExt},
     stream::FuturesUnordered,
 };
-use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
+use libp2p::core::muxing::StreamMuxer;
 
 use super::{
     counters::count,
@@ -26,7 +29,7 @@ use super::{
 use crate::bare_name::{Arrival, BareStream, HandlerName, Proposal};
 
 /// Inbound streams of one connection whose purpose is not known yet, or which the swarm has not taken. While there are
-/// that many, no more are taken from the wire: the muxer below lets some more wait, and resets what comes then.
+/// that many, further ones are reset.
 const UNKNOWN_STREAMS: usize = 1024;
 
 /// Calls of one peer that may be told at once that we are busy. Each holds a stream until the caller has read it; more
@@ -82,22 +85,25 @@ where
         self.unknown.load(Relaxed) + state.handed_on.len() < UNKNOWN_STREAMS
     }
 
+    /// Resets what comes while there is no room: a stream that waited would hold a window of its data meanwhile.
+    fn reset_streams(&mut self, cx: &mut Context<'_>) -> Result<(), M::Error> {
+        let mut state = self.shared.lock();
+        while let Poll::Ready(stream) = Pin::new(&mut state.inner).poll_inbound(cx)? {
+            drop(stream);
+        }
+        Ok(())
+    }
+
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), M::Error> {
-        loop {
-            let had_room = self.take_streams(cx)?;
-            let has_room = self.serve_streams(cx);
-            if had_room || !has_room {
+        // What is written now goes out with the look at the wire that follows.
+        self.serve_streams(cx);
+        while !self.take_streams(cx)? {
+            if !self.serve_streams(cx) {
+                self.reset_streams(cx)?;
                 break;
             }
-            // There may be streams that were not taken, and nothing would wake us for them.
         }
-        let mut state = self.shared.lock();
-        while let Poll::Ready(StreamMuxerEvent::AddressChange(address)) =
-            Pin::new(&mut state.inner).poll(cx)?
-        {
-            state.address = Some(address);
-            state.wake_swarm();
-        }
+        self.serve_streams(cx);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId,
+    PeerId,
     core::muxing::{StreamMuxer, StreamMuxerEvent},
 };
 use tokio::task::AbortHandle;
@@ -48,8 +48,6 @@ pub(super) struct State<M: StreamMuxer> {
     pub(super) inner: M,
     /// Streams for the swarm; the driver bounds them.
     pub(super) handed_on: VecDeque<BareStream<M::Substream>>,
-    /// Where the remote is now, if that has changed.
-    pub(super) address: Option<Multiaddr>,
     /// Why the driver has ended.
     pub(super) end: Option<MuxerError<M::Error>>,
     driver: Option<Waker>,
@@ -95,8 +93,7 @@ where
 {
     /// Wraps the muxer of an upgraded connection with `peer`, and drives it from now on: within a tokio runtime.
     pub fn new(inner: M, peer: PeerId, settings: Settings, registry: Registry) -> Self {
-        let state =
-            State { inner, handed_on: VecDeque::new(), address: None, end: None, driver: None, swarm: None };
+        let state = State { inner, handed_on: VecDeque::new(), end: None, driver: None, swarm: None };
         let shared = Arc::new(Shared(Mutex::new(state)));
         let host = Host { caller: registry.callers.get(peer), settings, registry };
         let driver = tokio::spawn(Driver::new(shared.clone(), host)).abort_handle();
@@ -152,9 +149,6 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
         let mut state = self.shared.lock();
-        if let Some(address) = state.address.take() {
-            return Poll::Ready(Ok(StreamMuxerEvent::AddressChange(address)));
-        }
         if let Some(end) = state.end.take() {
             return Poll::Ready(Err(end));
         }
