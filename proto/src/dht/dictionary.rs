@@ -1,8 +1,6 @@
 //! A dictionary on the wire: msgpack extension 0x50 around [maxsize, latest expiration, [[subkey, value,
 //! expiration], …]] (`hivemind/dht/storage.py`, `DictionaryDHTValue`). Subkeys stand in it decoded, values as bin.
 
-use std::{hint::black_box, ops::BitXor};
-
 use super::Subkey;
 use crate::msgpack::{DICTIONARY_EXTENSION, DecodeError, skip_value};
 
@@ -57,12 +55,6 @@ fn bin_head_bytes(len: usize) -> usize {
 /// doubles and the head of the entries.
 pub(super) const FRAME_BYTES: usize = 6 + 1 + 18 + 5;
 
-/// Entries whose bytes are brought from memory together: some tens of KiB, which the nearest cache holds.
-const FETCHED: usize = 64;
-
-/// Bytes that come from memory at once, on most machines.
-const CACHE_LINE: usize = 64;
-
 /// Writes a dictionary without a limit on its size, as hivemind's storage holds it, from the wire forms of its
 /// `count` entries, which are `bytes` long together.
 pub(super) fn assemble<'a>(
@@ -81,14 +73,7 @@ pub(super) fn assemble<'a>(
     let mut out = Vec::with_capacity(FRAME_BYTES + bytes);
     infallible(rmp::encode::write_ext_meta(&mut out, length, DICTIONARY_EXTENSION));
     out.extend_from_slice(&head);
-    let mut few: [&[u8]; FETCHED] = [&[]; FETCHED];
-    let mut entries = entries.peekable();
-    while entries.peek().is_some() {
-        let count = few.iter_mut().zip(&mut entries).map(|(place, entry)| *place = entry).count();
-        // They lie all over the memory, and copying waits for one after the other: a look at each brings them at once.
-        black_box(few[..count].iter().flat_map(|entry| entry.iter().step_by(CACHE_LINE)).fold(0, u8::bitxor));
-        few[..count].iter().for_each(|entry| out.extend_from_slice(entry));
-    }
+    entries.for_each(|entry| out.extend_from_slice(entry));
     out
 }
 
