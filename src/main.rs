@@ -53,6 +53,9 @@ use crate::probe::{Means, Target};
 use crate::progress::Progress;
 use crate::status::Show;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -92,6 +92,14 @@ class Namespace:
         self.holder.wait()
 
 
+# Nothing that is sent to this address arrives.
+GONE = """
+table ip gone {{
+  chain before_tracking {{ type filter hook prerouting priority raw; ip daddr {address} drop; }}
+}}
+"""
+
+
 class Internet:
     def __init__(self):
         self.spaces = []
@@ -132,6 +140,8 @@ class Internet:
         # The other way round the second address would go with the first.
         space.run("ip", "address", "del", f"{old}/16", "dev", "outside")
         space.run("ip", "address", "add", f"{space.v4}/16", "dev", "outside")
+        # What a router has tracked it would still translate, whomever the address belongs to.
+        space.run("nft", "-f", "-", text=GONE.format(address=old))
 
     def behind(self, kind):
         """A namespace at 192.168.7.2 behind a router of this kind, which is its `router`."""

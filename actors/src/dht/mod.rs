@@ -86,7 +86,7 @@ pub struct Dht {
     node: Node,
     handlers: Handlers,
     tasks: HashMap<TaskId, oneshot::Sender<Outcome>>,
-    inbound: HashMap<InboundId, InboundCall>,
+    inbound: HashMap<InboundId, Box<InboundCall>>,
     next_inbound: u64,
     malformed: u64,
     known: watch::Sender<usize>,
@@ -239,8 +239,8 @@ impl Actor for Dht {
     }
 }
 
-impl StreamHandler<InboundCall> for Dht {
-    fn handle(&mut self, mut call: InboundCall, ctx: &mut Self::Context) {
+impl StreamHandler<Box<InboundCall>> for Dht {
+    fn handle(&mut self, mut call: Box<InboundCall>, ctx: &mut Self::Context) {
         if call.is_cancelled() {
             return;
         }

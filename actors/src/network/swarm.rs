@@ -118,6 +118,7 @@ fn kad(peer: PeerId, reach: &ReachSettings, limits: &Limits) -> kad::Behaviour<M
     };
     let mut config = kad::Config::new(name);
     config
+        .set_kbucket_size(reach.kad_bucket)
         // Peers enter the table when identify has shown that they serve it, with addresses in scope.
         .set_kbucket_inserts(kad::BucketInserts::Manual)
         .set_query_timeout(limits.lookup_deadline)

@@ -155,7 +155,7 @@ impl Reachability {
             && self.all.take(CHECKS, 1.0, now)
     }
 
-    fn begin(&mut self, mut call: InboundCall, peer: PeerId, ctx: &mut Context<Self>) {
+    fn begin(&mut self, mut call: Box<InboundCall>, peer: PeerId, ctx: &mut Context<Self>) {
         let check = Check { home: self.network.clone(), departures: self.settings.departures.clone(), peer };
         self.under_way += 1;
         let checked = async move {
@@ -203,8 +203,8 @@ impl Actor for Reachability {
     }
 }
 
-impl StreamHandler<InboundCall> for Reachability {
-    fn handle(&mut self, call: InboundCall, ctx: &mut Self::Context) {
+impl StreamHandler<Box<InboundCall>> for Reachability {
+    fn handle(&mut self, call: Box<InboundCall>, ctx: &mut Self::Context) {
         if call.is_cancelled() {
             return;
         }

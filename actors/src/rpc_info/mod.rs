@@ -138,8 +138,8 @@ impl Actor for RpcInfoServer {
     }
 }
 
-impl StreamHandler<InboundCall> for RpcInfoServer {
-    fn handle(&mut self, call: InboundCall, _: &mut Self::Context) {
+impl StreamHandler<Box<InboundCall>> for RpcInfoServer {
+    fn handle(&mut self, call: Box<InboundCall>, _: &mut Self::Context) {
         let answer = self.answer(&call.data);
         match &answer {
             Ok(_) => self.counters.answered += 1,

@@ -113,7 +113,7 @@ struct Life {
     initial: Vec<PeerId>,
     greeting: HashSet<PeerId>,
     calls: FuturesUnordered<Ended>,
-    inbound: HashMap<InboundId, InboundCall>,
+    inbound: HashMap<InboundId, Box<InboundCall>>,
     next_inbound: u64,
     tasks: HashMap<TaskId, Waiting>,
 }
@@ -156,7 +156,7 @@ impl Life {
         }
     }
 
-    fn request(&mut self, call: InboundCall) {
+    fn request(&mut self, call: Box<InboundCall>) {
         let request = match Request::decode(call.handler.as_str(), &call.data) {
             Ok(request) => request,
             Err(error) => return call.answer(Err(error.to_string())),

@@ -27,6 +27,7 @@ mod callers;
 mod codec;
 mod counters;
 mod deadline;
+mod driver;
 mod frame_reader;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -50,7 +51,7 @@ pub use budget::InboundBytes;
 pub use counters::Counters;
 pub use handler::Handler;
 pub use latency::{LATENCY_BOUNDS, Latency, Stopwatch};
-pub use muxer::Muxer;
+pub use muxer::{Muxer, MuxerError};
 pub use registry::{InboundCall, Mailbox, Registry};
 
 /// Bounds of the unary calls of a node.

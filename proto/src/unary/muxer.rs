@@ -1,185 +1,237 @@
-//! The muxer of one connection, which answers the calls of our handlers itself.
+//! The muxer of one connection as the swarm sees it: without the calls of our handlers.
 //!
-//! libp2p's swarm sets a timer for each stream, boxes it, and negotiates and hands it over in turns of its own: for a
-//! call of some hundred bytes that is most of its cost. So a stream that proposes one of our handlers is served here,
-//! in the connection's own task, and the swarm never sees it. All others reach the swarm as if nobody had looked at
-//! them.
+//! libp2p's swarm sets a timer for each stream, boxes it, and negotiates and hands it over in turns of its own; and each
+//! time a connection wakes, it asks every behaviour's handler whether it has something to do, and which protocols it
+//! speaks. For a call of some hundred bytes that is most of its cost. So each connection has a task of its own that drives
+//! it and serves our handlers (`driver`), and the swarm's wakes only for what is the swarm's: streams of other protocols
+//! reach it as if nobody had looked at them.
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
 };
 
-use futures::{
-    AsyncRead, AsyncWrite, StreamExt,
-    future::{BoxFuture, FutureExt},
-    stream::FuturesUnordered,
-};
 use libp2p::{
     PeerId,
     core::muxing::{StreamMuxer, StreamMuxerEvent},
 };
+use tokio::task::AbortHandle;
 
-use super::{Registry, Settings, counters::count, deadline::within, inbound::Host};
-use crate::bare_name::{Arrival, BareStream, HandlerName, Proposal};
-
-/// Inbound streams of one connection whose purpose is not known yet, or which the swarm has not taken. While there are
-/// that many, no more are taken from the wire: the muxer below lets some more wait, and resets what comes then.
-const UNKNOWN_STREAMS: usize = 1024;
-
-/// Calls of one peer that may be told at once that we are busy. Each holds a stream until the caller has read it; more
-/// streams than that are reset.
-const REFUSALS: usize = 1024;
+use super::{Registry, Settings, driver::Driver, inbound::Host};
+use crate::bare_name::BareStream;
 
 /// A `StreamMuxer` whose substreams are [`BareStream`]s, and which serves what a [`Registry`] serves.
 ///
 /// It must wrap every connection's muxer, relayed ones included: without it handlers can be neither called nor served.
 pub struct Muxer<M: StreamMuxer> {
-    inner: M,
-    host: Arc<Host>,
-    /// One future a stream: it ends with the stream, or hands it on.
-    streams: FuturesUnordered<BoxFuture<'static, Option<BareStream<M::Substream>>>>,
-    /// Streams for the swarm.
-    handed_on: VecDeque<BareStream<M::Substream>>,
-    /// Those of `streams` whose purpose is not known yet.
-    unknown: Arc<AtomicUsize>,
+    shared: Arc<Shared<M>>,
+    driver: AbortHandle,
+}
+
+/// How a connection fails.
+#[derive(Debug, thiserror::Error)]
+pub enum MuxerError<E> {
+    /// The connection itself.
+    #[error(transparent)]
+    Connection(E),
+    /// The task that drove it is gone.
+    #[error("nobody drives the connection any more")]
+    Abandoned,
+}
+
+/// What the swarm's task and the driver share.
+pub(super) struct Shared<M: StreamMuxer>(Mutex<State<M>>);
+
+pub(super) struct State<M: StreamMuxer> {
+    pub(super) inner: M,
+    /// Streams for the swarm; the driver bounds them.
+    pub(super) handed_on: VecDeque<BareStream<M::Substream>>,
+    /// Why the driver has ended.
+    pub(super) end: Option<MuxerError<M::Error>>,
+    driver: Option<Waker>,
+    swarm: Option<Waker>,
+}
+
+impl<M: StreamMuxer> Shared<M> {
+    /// The state is whole between any two statements, so a panic elsewhere does not spoil it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: StreamMuxer> State<M> {
+    pub(super) fn wake_swarm(&mut self) {
+        wake(&mut self.swarm);
+    }
+
+    /// The driver's waker: also for what the muxer below does not wake it for.
+    pub(super) fn driven_by(&mut self, cx: &Context<'_>) {
+        remember(&mut self.driver, cx);
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+fn remember(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
 }
 
 impl<M> Muxer<M>
 where
-    M: StreamMuxer + Unpin,
+    M: StreamMuxer + Unpin + Send + 'static,
     M::Substream: Unpin + Send + 'static,
+    M::Error: Send + 'static,
 {
-    /// Wraps the muxer of an upgraded connection with `peer`.
+    /// Wraps the muxer of an upgraded connection with `peer`, and drives it from now on: within a tokio runtime.
     pub fn new(inner: M, peer: PeerId, settings: Settings, registry: Registry) -> Self {
-        Self {
-            inner,
-            host: Arc::new(Host { caller: registry.callers.get(peer), settings, registry }),
-            streams: FuturesUnordered::new(),
-            handed_on: VecDeque::new(),
-            unknown: Arc::default(),
-        }
+        let state = State { inner, handed_on: VecDeque::new(), end: None, driver: None, swarm: None };
+        let shared = Arc::new(Shared(Mutex::new(state)));
+        let host = Host { caller: registry.callers.get(peer), settings, registry };
+        let driver = tokio::spawn(Driver::new(shared.clone(), host)).abort_handle();
+        Self { shared, driver }
     }
+}
 
-    fn has_room(&self) -> bool {
-        self.unknown.load(Relaxed) + self.handed_on.len() < UNKNOWN_STREAMS
-    }
-
-    /// Takes all streams that have come, and lets each go on as far as it can.
-    fn poll_streams(&mut self, cx: &mut Context<'_>) -> Result<(), M::Error> {
-        loop {
-            while self.has_room() {
-                match Pin::new(&mut self.inner).poll_inbound(cx)? {
-                    Poll::Ready(stream) => {
-                        let unknown = Unknown::begin(&self.unknown);
-                        self.streams.push(self.host.clone().receive(stream, unknown).boxed());
-                    }
-                    Poll::Pending => break,
-                }
-            }
-            let was_full = !self.has_room();
-            while let Poll::Ready(Some(stream)) = self.streams.poll_next_unpin(cx) {
-                self.handed_on.extend(stream);
-            }
-            // There may be streams that were not taken, and nothing would wake us for them.
-            if !(was_full && self.has_room()) {
-                return Ok(());
-            }
-        }
+impl<M: StreamMuxer> Drop for Muxer<M> {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
 impl<M> StreamMuxer for Muxer<M>
 where
     M: StreamMuxer + Unpin,
-    M::Substream: Unpin + Send + 'static,
+    M::Substream: Unpin,
 {
     type Substream = BareStream<M::Substream>;
-    type Error = M::Error;
+    type Error = MuxerError<M::Error>;
 
     fn poll_inbound(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Self::Substream, M::Error>> {
-        // It is woken by the streams, and by `poll`, which comes first.
-        if self.handed_on.is_empty() {
-            self.poll_streams(cx)?;
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        let mut state = self.shared.lock();
+        if let Some(stream) = state.handed_on.pop_front() {
+            // It may have waited for room.
+            wake(&mut state.driver);
+            return Poll::Ready(Ok(stream));
         }
-        self.handed_on.pop_front().map_or(Poll::Pending, |stream| Poll::Ready(Ok(stream)))
+        remember(&mut state.swarm, cx);
+        Poll::Pending
     }
 
     fn poll_outbound(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Self::Substream, M::Error>> {
-        Pin::new(&mut self.inner).poll_outbound(cx).map_ok(BareStream::dialer)
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        let mut state = self.shared.lock();
+        let stream = ready!(Pin::new(&mut state.inner).poll_outbound(cx)).map_err(MuxerError::Connection)?;
+        // yamux listens to a new stream only when it is polled again.
+        wake(&mut state.driver);
+        Poll::Ready(Ok(BareStream::dialer(stream)))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
-        Pin::new(&mut self.inner).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        // From now on it is driven from here.
+        self.driver.abort();
+        let inner = &mut self.shared.lock().inner;
+        Pin::new(inner).poll_close(cx).map_err(MuxerError::Connection)
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, M::Error>> {
-        self.poll_streams(cx)?;
-        Pin::new(&mut self.inner).poll(cx)
-    }
-}
-
-/// A stream whose purpose is not known yet, counted until it is dropped.
-struct Unknown(Arc<AtomicUsize>);
-
-impl Unknown {
-    fn begin(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Unknown {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Host {
-    /// Serves the call that `stream` turns out to be, or gives it back.
-    async fn receive<S>(self: Arc<Self>, stream: S, unknown: Unknown) -> Option<BareStream<S>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
-        let (stream, handler) = within(self.settings.read_deadline, self.recognize(stream)).await.ok()??;
-        drop(unknown);
-        let Some(handler) = handler else { return Some(stream) };
-        if let Some(_under_way) = self.caller.begin(self.settings.inbound_per_peer) {
-            self.serve(stream, handler).await;
-        } else if let Some(_under_way) = self.caller.begin_refusal(REFUSALS) {
-            self.turn_away(stream).await;
-        } else {
-            count(&self.registry.cells.refused_busy);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
+        let mut state = self.shared.lock();
+        if let Some(end) = state.end.take() {
+            return Poll::Ready(Err(end));
         }
-        None
+        remember(&mut state.swarm, cx);
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::poll_fn, io, time::Duration};
+
+    use futures::io::Cursor;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A connection on which nothing happens, or that breaks in one way or another.
+    struct Fake {
+        polled: fn() -> Poll<Result<Infallible, io::Error>>,
+        _held: Arc<()>,
     }
 
-    /// What a stream is for: a handler of ours, or the swarm. `None` if it ended before that.
-    async fn recognize<S>(&self, stream: S) -> Option<(BareStream<S>, Option<HandlerName>)>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let mut arrival = Arrival::new(stream);
-        loop {
-            match poll_fn(|cx| arrival.poll_proposal(cx)).await.ok()? {
-                Proposal::Other => return Some((arrival.hand_on(), None)),
-                Proposal::Handler => match self.registry.served(arrival.name()) {
-                    Some(handler) => return Some((arrival.accept(), Some(handler))),
-                    None => arrival.refuse(),
-                },
+    impl StreamMuxer for Fake {
+        type Substream = Cursor<Vec<u8>>;
+        type Error = io::Error;
+
+        fn poll_inbound(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<Self::Substream>> {
+            (self.polled)().map_ok(|never| match never {})
+        }
+
+        fn poll_outbound(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<Self::Substream>> {
+            Poll::Pending
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+            Poll::Pending
+        }
+    }
+
+    fn muxer(polled: fn() -> Poll<Result<Infallible, io::Error>>, held: &Arc<()>) -> Muxer<Fake> {
+        let fake = Fake { polled, _held: held.clone() };
+        Muxer::new(fake, PeerId::random(), Settings::default(), Registry::new())
+    }
+
+    async fn end(mut muxer: Muxer<Fake>) -> MuxerError<io::Error> {
+        let event = poll_fn(|cx| Pin::new(&mut muxer).poll(cx));
+        timeout(Duration::from_secs(10), event).await.expect("the swarm hears of it").unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn the_swarm_hears_of_a_broken_connection() {
+        let broken = muxer(|| Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())), &Arc::default());
+        let error = end(broken).await;
+        assert!(
+            matches!(&error, MuxerError::Connection(e) if e.kind() == io::ErrorKind::BrokenPipe),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_swarm_hears_of_a_driver_that_panicked() {
+        let error = end(muxer(|| panic!("of the test"), &Arc::default())).await;
+        assert!(matches!(error, MuxerError::Abandoned), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_dropped_or_closed_is_let_go_of() {
+        for closes in [false, true] {
+            let held = Arc::new(());
+            let mut muxer = muxer(|| Poll::Pending, &held);
+            tokio::task::yield_now().await;
+            assert_eq!(Arc::strong_count(&held), 2);
+            if closes {
+                poll_fn(|cx| Pin::new(&mut muxer).poll_close(cx)).await.unwrap();
             }
+            drop(muxer);
+            tokio::task::yield_now().await;
+            assert_eq!(Arc::strong_count(&held), 1);
         }
     }
 }

@@ -3,10 +3,14 @@
 use std::{
     io, mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use futures::{AsyncRead, AsyncWrite, channel::oneshot};
+use futures::{
+    AsyncRead, AsyncWrite,
+    channel::oneshot,
+    future::{BoxFuture, FutureExt},
+};
 use futures_bounded::Delay;
 use libp2p::{PeerId, core::upgrade::NegotiationError};
 
@@ -101,6 +105,8 @@ pub(super) struct Exchange<S> {
     /// Why the writing stopped. The peer may have said why on its side of the stream.
     broken: Option<io::Error>,
     reader: FrameReader,
+    /// How the reading failed, told a turn later: if it was the connection that ended, the swarm drops us until then.
+    failure: Option<(ReadError, BoxFuture<'static, ()>)>,
     deadline: Delay,
     reply: Option<Reply>,
 }
@@ -114,6 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             flushed: false,
             broken: None,
             reader: FrameReader::new(call.limit, None),
+            failure: None,
             deadline: call.deadline,
             reply: Some(call.reply),
         }
@@ -149,6 +156,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     fn stop_holding(&mut self) {
         self.frame = Vec::new();
         self.written = 0;
+    }
+
+    /// The answer, or how the stream ended without one.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, ReadError>> {
+        if self.failure.is_none() {
+            match ready!(self.reader.poll_read(&mut self.io, cx)) {
+                Err(error @ (ReadError::Nothing | ReadError::Cut | ReadError::Io(_))) => {
+                    self.failure = Some((error, tokio::task::yield_now().boxed()));
+                }
+                read => return Poll::Ready(read),
+            }
+        }
+        if let Some((_, turn)) = &mut self.failure {
+            ready!(turn.poll_unpin(cx));
+        }
+        self.failure.take().map_or(Poll::Pending, |(error, _)| Poll::Ready(Err(error)))
     }
 
     fn failed(&mut self, error: io::Error) -> CallError {
@@ -190,11 +213,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Exchange<S> {
             // The stream is dropped with us: the callee sees it reset.
             return Poll::Ready(());
         }
-        if !this.flushed {
+        // A stream that has failed must not be used again.
+        if !this.flushed && this.failure.is_none() {
             this.write(cx);
         }
         // Also while writing: a peer that refuses says so before it has read everything.
-        let result = match this.reader.poll_read(&mut this.io, cx) {
+        let result = match this.poll_read(cx) {
             Poll::Ready(read) => this.finish(read),
             Poll::Pending => match Pin::new(&mut this.deadline).poll(cx) {
                 Poll::Pending => return Poll::Pending,

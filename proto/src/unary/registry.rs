@@ -20,8 +20,8 @@ use super::{
 };
 use crate::bare_name::HandlerName;
 
-/// The bounded queue of whoever serves a handler.
-pub type Mailbox = Receiver<InboundCall>;
+/// The bounded queue of whoever serves a handler. Its places are there from the start, so a call waits behind a pointer.
+pub type Mailbox = Receiver<Box<InboundCall>>;
 
 /// A call that waits for an answer. Dropped unanswered, it gives its caller an error text.
 pub struct InboundCall {
@@ -109,7 +109,7 @@ pub(super) enum Refusal {
 /// One handler, and the queue of whoever serves it.
 struct Served {
     name: HandlerName,
-    sender: Sender<InboundCall>,
+    sender: Sender<Box<InboundCall>>,
     mailbox: Mailbox,
 }
 
@@ -236,7 +236,7 @@ impl Registry {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         let sender = &served.get(handler.as_str()).ok_or(Refusal::Unknown)?.sender;
         let measuring = self.inbound.begin(&handler);
-        let call = InboundCall { caller, handler, data, reply, measuring, reservation };
+        let call = Box::new(InboundCall { caller, handler, data, reply, measuring, reservation });
         match sender.try_send(call) {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(_)) => Err(Refusal::Busy),

@@ -13,9 +13,9 @@ pub(super) mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, StreamProtocol};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, kad};
 use serde::{Deserialize, Serialize};
 
 pub(super) use edge::Edge;
@@ -28,6 +28,8 @@ use super::swarm::KAD;
 pub struct Settings {
     /// The name of libp2p's Kademlia in this swarm.
     pub kad: StreamProtocol,
+    /// Peers that are kept there at each distance. Room for all of them is taken at the start.
+    pub kad_bucket: NonZeroUsize,
     /// The key, a multihash, that we provide there, so that whoever asks for its providers finds us.
     pub provides: Option<Vec<u8>>,
     /// Whether connected peers are asked to dial us, and dialled when they ask.
@@ -48,6 +50,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             kad: KAD,
+            kad_bucket: kad::K_VALUE,
             provides: None,
             autonat: true,
             upnp: false,
@@ -59,10 +62,19 @@ impl Default for Settings {
     }
 }
 
+/// It stays for seconds, and finds its first peers anew each time.
+const VISITORS_BUCKET: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+
 impl Settings {
     /// Of somebody who comes, looks and leaves: it dials, and is not dialled.
     pub fn visitor() -> Self {
-        Self { autonat: false, use_relays: false, hole_punching: false, ..Self::default() }
+        Self {
+            kad_bucket: VISITORS_BUCKET,
+            autonat: false,
+            use_relays: false,
+            hole_punching: false,
+            ..Self::default()
+        }
     }
 }
 

@@ -23,8 +23,8 @@ const SYN: u8 = 1;
 /// The flag of a stream that is reset.
 const RST: u8 = 8;
 
-/// Streams of one connection that may say nothing: those that are waited for (`unary`), and those that yamux lets wait.
-const SILENT: usize = 1024 + 256;
+/// Streams of one connection that may say nothing (`unary`).
+const SILENT: usize = 1024;
 
 /// A connection below its muxer, of which only the name is agreed upon.
 async fn dial(address: Multiaddr) -> impl AsyncRead + AsyncWrite + Unpin {

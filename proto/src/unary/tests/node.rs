@@ -13,7 +13,7 @@ use libp2p::{
 };
 use tokio::sync::mpsc;
 
-use super::super::{Behaviour, CallError, InboundCall, Muxer, OutboundCall, Registry, Settings};
+use super::super::{Behaviour, CallError, Muxer, OutboundCall, Registry, Settings};
 use crate::bare_name::HandlerName;
 
 /// Long enough for every call that is meant to succeed, on a machine under load.
@@ -151,7 +151,7 @@ impl Node {
                 tokio::spawn(async move {
                     let data = std::mem::take(&mut call.data);
                     let result = answer(data).await;
-                    InboundCall::answer(call, result);
+                    call.answer(result);
                 });
             }
         });
