@@ -15,7 +15,7 @@ pub struct Counters {
     pub malformed: u64,
     /// Inbound messages over the bound.
     pub oversized: u64,
-    /// Inbound calls refused because too much was under way.
+    /// Inbound calls refused because too much was under way, and streams that were reset for it before they said anything.
     pub refused_busy: u64,
     /// Inbound calls whose caller went away before the answer.
     pub cancelled: u64,

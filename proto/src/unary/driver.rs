@@ -90,6 +90,7 @@ where
         let mut state = self.shared.lock();
         while let Poll::Ready(stream) = Pin::new(&mut state.inner).poll_inbound(cx)? {
             drop(stream);
+            count(&self.host.registry.cells.refused_busy);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Our calls over one connection, driven by the connection's own task. Those of the remote are the
-//! [`Muxer`](super::Muxer)'s.
+//! Our calls over one connection, driven by the swarm's task of it. Those of the remote are served below, by the
+//! [`Muxer`](super::Muxer)'s own.
 
 use std::{
     collections::VecDeque,

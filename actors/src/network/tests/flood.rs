@@ -76,5 +76,7 @@ async fn a_flood_of_streams_is_held_and_calls_are_answered_meanwhile() {
     assert!(calls.iter().all(Result::is_ok), "{:?}", calls.iter().find(|call| call.is_err()));
     assert_eq!(calls.len(), CALLS);
     // Whoever floods is told, and stays connected.
-    node.until("both are connected", |status| status.connections == 2).await;
+    let told = |calls: u64| calls >= STREAMS as u64;
+    node.until("both are connected", |status| status.connections == 2 && told(status.calls.refused_busy))
+        .await;
 }
