@@ -4,7 +4,7 @@
 //! A stranger's look at all blocks takes the Python peers, which share one process here, longer than petald takes to announce
 //! them, and as long as it goes on they answer petald more slowly. So the stranger first asks for three of the blocks,
 //! again and again, and looks at all of them once these are there. What is told is when the last record came to a peer,
-//! when that look began (from then on all of it was visible) and when it ended, and how long a look takes when
+//! when that look began and when it ended, and how long a look takes when
 //! nothing else goes on.
 
 use std::time::{Duration, Instant, SystemTime};
@@ -67,7 +67,10 @@ pub(crate) async fn run(options: &Options) -> bool {
     since.sort_unstable();
     times.sort_unstable();
     calls.sort_unstable();
-    println!("figure: start to visible: median {:.2?} of {since:.2?}", since[since.len() / 2]);
+    println!(
+        "figure: start to the look that found all: median {:.2?} of {since:.2?}",
+        since[since.len() / 2]
+    );
     let median = times[times.len() / 2];
     let late = if median <= VISIBLE_WITHIN { "" } else { "  <-- NOT REACHED" };
     println!(

@@ -20,7 +20,7 @@ const STREAMS: u32 = 4000;
 /// What fits into a new stream, in bytes.
 const WINDOW: usize = 256 << 10;
 
-/// Streams of which the swarm takes so many at most while they say nothing.
+/// So many are left alone: those that a swarm negotiates with, as many as it does at once, read what comes.
 const SILENT: u32 = 200;
 
 /// Large answers that clog the connection: no more of them fit between two hosts.
