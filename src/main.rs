@@ -82,7 +82,10 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             // One thread for the actors and the swarm: a call that is answered passes between them twice, and waking
             // another thread costs more than all the rest of it. Whatever waits for a disk has threads of its own.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            actix_rt::System::with_tokio_rt(|| runtime).block_on(daemon::run(config))
+            let system = actix_rt::System::with_tokio_rt(|| runtime);
+            // What is blocked on is asked anew whenever any actor wakes: a handle is asked faster than the daemon.
+            let ended = system.block_on(async { actix_rt::spawn(daemon::run(config)).await });
+            ended.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
         }
         Command::Check { config, offline } => {
             let config = load(&config)?;

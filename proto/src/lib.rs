@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`allowance`] | how often something may happen |
 //! | [`bare_name`] | handler names without a slash, under stock multistream-select |
+//! | [`connection`] | from bytes to a peer with streams, and calls served on them |
 //! | [`dht`] | hivemind's DHT as data: no input, no output, no clock |
 //! | [`messages`] | the protobuf messages |
 //! | [`msgpack`] | values as hivemind writes them, read within bounds |
@@ -16,6 +17,7 @@
 
 pub mod allowance;
 pub mod bare_name;
+pub mod connection;
 pub mod dht;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

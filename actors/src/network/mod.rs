@@ -14,7 +14,6 @@
 //! routed host).
 
 mod addresses;
-mod coalescing;
 mod dial_failure;
 mod dialer;
 mod driver;

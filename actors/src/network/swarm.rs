@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use hivemind_proto::unary::{self, Registry};
+use hivemind_proto::{
+    connection::STREAMS,
+    unary::{self, Registry},
+};
 use libp2p::{
     PeerId, StreamProtocol, Swarm, autonat,
     core::upgrade::Version,
@@ -167,7 +170,7 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
     // Others are kept for longer: `limits` sees to it.
     .with_idle_connection_timeout(idle)
     // Each stream is read until it is known what it is for: one that waited for its turn would hold a full window.
-    .with_max_negotiating_inbound_streams(transport::STREAMS)
+    .with_max_negotiating_inbound_streams(STREAMS)
     .with_notify_handler_buffer_size(NOTIFY_BUFFER)
     // The request travels with the proposal: one round trip less for each call.
     .with_substream_upgrade_protocol_override(Version::V1Lazy);

@@ -5,16 +5,14 @@
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future::join_all};
+use hivemind_proto::connection::STREAMS;
 use libp2p::{
     Multiaddr, core::upgrade::OutboundConnectionUpgrade, identity::Keypair, multiaddr::Protocol, noise, tcp,
 };
 use multistream_select::{Version, dialer_select_proto};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{
-    super::transport::STREAMS,
-    node::{ECHO, Node, PATIENCE, settings},
-};
+use super::node::{ECHO, Node, PATIENCE, settings};
 
 /// Of a frame.
 const HEAD: usize = 12;
