@@ -138,6 +138,7 @@ impl Life {
                     self.tasks.insert(task, Waiting::Reader(reply));
                 }
                 _ = tick.tick() => {
+                    while self.node.evict(self.clock.now()) {}
                     self.node.tick(self.clock.now());
                     self.greet();
                 }

@@ -23,7 +23,8 @@ use libp2p::{
 use crate::unary::{Muxer, Registry, Settings};
 use coalescing::Coalescing;
 
-/// Streams of one connection; with more than that yamux closes it. 1024 calls of the peer that are under way, as many
+/// Streams of one connection. yamux takes none beyond and tells the remote to go away, which then closes the connection
+/// (hashicorp/yamux, `handleGoAway`); one that stays gains nothing. 1024 calls of the peer that are under way, as many
 /// of ours, and as many again of which it is not known yet what they are for, or that are being told that we are busy. A p2pd
 /// carries all calls of a Python process: the default of 512 is too few for it.
 ///

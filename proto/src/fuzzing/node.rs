@@ -99,7 +99,10 @@ impl Driven {
             }
             5 => drop(self.node.lookup(content.chunks(20).take(16).map(DhtId::of_bytes), now)),
             6 => drop(self.node.ping(caller, true, now)),
-            _ => self.node.tick(now),
+            _ => {
+                self.node.evict(now);
+                self.node.tick(now);
+            }
         }
         self.carry_out();
     }

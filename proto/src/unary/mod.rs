@@ -77,7 +77,7 @@ impl Default for Settings {
             // `persistentConnMaxMsgSize`, p2pd's own default.
             max_message_bytes: 4 * 1024 * 1024,
             // One p2pd carries all calls of a Python process. Together they stay well below the 3072
-            // streams that a connection is given, over which yamux closes it.
+            // streams that a connection is given, beyond which yamux has the remote close it.
             inbound_per_peer: 1024,
             inbound_bytes: InboundBytes::default(),
             outbound_per_connection: 1024,

@@ -278,6 +278,7 @@ impl Swarm {
                     // It was woken since.
                     return;
                 }
+                while member.node.evict(now) {}
                 member.node.tick(now);
                 member.tick = self.now + if member.task.is_some() { TICK } else { IDLE_TICK };
                 self.internet.send(member.tick, Event::Tick(index));

@@ -1,6 +1,7 @@
 //! The actor on a simulated network, in virtual time.
 
 mod departures;
+mod expiry;
 pub(crate) mod time;
 
 use std::sync::Arc;

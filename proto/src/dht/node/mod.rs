@@ -1,7 +1,7 @@
 //! One node of the DHT, without any input or output of its own.
 //!
 //! Whoever drives it hands in requests ([`Node::request`]), the outcomes of calls ([`Node::call_ended`]) and the time
-//! ([`Node::tick`]), starts tasks ([`Node::ping`], [`Node::lookup`], [`Node::store`]), and carries out the
+//! ([`Node::tick`], [`Node::evict`]), starts tasks ([`Node::ping`], [`Node::lookup`], [`Node::store`]), and carries out the
 //! [`Effect`]s. Every call ends, with an answer or a failure: deadlines of calls are the driver's, deadlines of whole
 //! tasks are kept here.
 
@@ -62,10 +62,6 @@ pub const MAX_TASKS: usize = 1024;
 
 /// Checks of members under way at once, of which each ends within the deadline of a call.
 const MAX_CHECKS: usize = 64;
-
-/// Goes at what has expired in one tick: 4,096 entries, some 10 ms, and 80 ms where dictionaries are very long, in which
-/// nobody else is answered. A million that live for five minutes expire at 3,300 a second.
-const EVICTIONS_PER_TICK: usize = 16;
 
 /// A member of whom nothing was heard for so long is asked whether it is still there. The original keeps it until a
 /// search runs into it.
@@ -299,18 +295,10 @@ impl Node {
         self.effects.pop_front()
     }
 
-    /// Drops what has expired, ends tasks whose deadline has passed, and refreshes stale buckets. A second between
-    /// two calls is often enough.
+    /// Ends tasks whose deadline has passed, and refreshes stale buckets. A second between two calls is often enough.
     pub fn tick(&mut self, now: DhtTime) {
         if let Some(hearsay) = &mut self.hearsay {
             hearsay.tick(now);
-        }
-        for storage in [&mut self.storage, &mut self.cache] {
-            for _ in 0..EVICTIONS_PER_TICK {
-                if !storage.evict(now) {
-                    break;
-                }
-            }
         }
         self.end_overdue_tasks(now);
         self.hurry_searches(now);
@@ -323,6 +311,13 @@ impl Node {
         if now >= self.next_refresh {
             self.refresh(now);
         }
+    }
+
+    /// Drops some of what has expired, in a fraction of a millisecond. Whether more is left: then the driver comes again
+    /// soon, after those who wait to be answered.
+    pub fn evict(&mut self, now: DhtTime) -> bool {
+        let stored = self.storage.evict(now);
+        self.cache.evict(now) || stored
     }
 
     /// The time that is handed in has leapt to `now`: whoever drives the node has learned better. What is held

@@ -31,8 +31,8 @@ use self::{
 use super::{DhtId, Refusal, Subkey, dictionary};
 use crate::time::DhtTime;
 
-/// Entries that are dropped in one go: half a millisecond's work, and a request may have to wait for it.
-const EVICTED_AT_ONCE: usize = 256;
+/// Entries that are dropped in one go: a quarter of a millisecond's work, and a request may have to wait for it.
+const EVICTED_AT_ONCE: usize = 64;
 
 /// What lies under a key.
 #[derive(Debug)]

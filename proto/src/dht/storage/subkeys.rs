@@ -1,12 +1,10 @@
 //! The entries of one dictionary, in the order of their subkeys.
 
-use std::collections::HashSet;
-
 use super::slots::{Slot, Slots};
 use crate::time::DhtTime;
 
-/// So many entries are looked for one by one in a dictionary; for more it is gone through once.
-const FEW: usize = 4;
+/// To look for one entry takes as long as to pass by so many: a search compares subkeys, each in a place of its own.
+pub(super) const PASSED_BY: usize = 256;
 
 /// The entries of a dictionary, of which there is at least one.
 #[derive(Debug)]
@@ -40,9 +38,10 @@ impl Subkeys {
         gone: impl ExactSizeIterator<Item = Slot> + Clone,
     ) -> bool {
         self.bytes -= gone.clone().map(|slot| slots.get(slot).wire().len()).sum::<usize>();
-        if gone.len() > FEW {
-            let gone: HashSet<Slot> = gone.collect();
-            self.slots.retain(|slot| !gone.contains(slot));
+        if gone.len() * PASSED_BY > self.slots.len() {
+            let mut gone: Vec<Slot> = gone.collect();
+            gone.sort_unstable();
+            self.slots.retain(|slot| gone.binary_search(slot).is_err());
         } else {
             for slot in gone {
                 match self.find(slots, slots.get(slot).subkey()) {

@@ -2,7 +2,7 @@
 
 mod model;
 
-use super::*;
+use super::{subkeys::PASSED_BY, *};
 
 const NOW: f64 = 1_000_000.0;
 
@@ -185,6 +185,28 @@ fn a_dictionary_stays_below_what_an_answer_can_bring() {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), entries.count());
     assert_eq!(outcomes.last(), Some(&Err(Refusal::Full)));
 }
+
+#[test]
+fn few_of_a_long_dictionary_expire_as_well_as_many() {
+    let mut storage = Storage::new(Limits::default());
+    let long = 4 * PASSED_BY;
+    for n in 0..long {
+        let expires = if n < 3 { 5.0 } else { 15.0 };
+        store_subkey(&mut storage, 1, &n.to_string(), b"v", expires, 0.0).unwrap();
+    }
+    assert!(!storage.evict(at(6.0)));
+    let left = subkeys(&mut storage, 1, 6.0);
+    let mut expected: Vec<String> = (3..long).map(|n| n.to_string()).collect();
+    expected.sort_by_key(|name| Subkey::text(name).as_bytes().to_vec());
+    assert_eq!(left, expected);
+    let of_the_rest = storage.bytes();
+    let mut other = Storage::new(Limits::default());
+    for name in &expected {
+        store_subkey(&mut other, 1, name, b"v", 15.0, 0.0).unwrap();
+    }
+    assert_eq!(of_the_rest, other.bytes());
+}
+
 #[test]
 fn when_very_many_expire_at_once_nobody_waits_for_all_and_nobody_sees_any() {
     let mut storage = Storage::new(Limits::default());
