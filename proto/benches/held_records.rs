@@ -21,6 +21,10 @@ use hivemind_proto::{
 use libp2p::PeerId;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
+/// That of petald.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const RECORDS: usize = 1_000_000;
 
 /// A Petals record: a tuple of state, throughput and a map of some ten fields.
@@ -38,8 +42,12 @@ fn start() -> DhtTime {
     DhtTime::from_unix(1.8e9).unwrap()
 }
 
-/// Resident bytes of this process.
+/// Within this the allocator has given back what is free (`.cargo/config.toml`).
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Resident bytes of this process, once it has settled.
 fn resident() -> usize {
+    std::thread::sleep(SETTLED);
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
     pages * 4096

@@ -16,31 +16,29 @@ pub struct RawItem<'a> {
 }
 
 /// Bytes of an entry beside its subkey and value: the head of an array of three, and the expiration.
-const ENTRY_FRAME_BYTES: usize = 10;
+pub(super) const ENTRY_FRAME_BYTES: usize = 10;
 
 /// How long the wire form of an entry is.
 pub(super) fn entry_bytes(subkey: &Subkey, value: &[u8]) -> usize {
     ENTRY_FRAME_BYTES + subkey.as_bytes().len() + bin_head_bytes(value.len()) + value.len()
 }
 
-/// The wire form of one entry. Its subkey follows the first byte; [`value_of`] finds its value.
-pub(super) fn encode_entry(subkey: &Subkey, value: &[u8], expiration: f64) -> Box<[u8]> {
-    let mut out = Vec::with_capacity(entry_bytes(subkey, value));
-    out.push(0x93);
+/// One entry without its frame: the subkey, and the value as bin, which [`value_of`] finds again.
+pub(super) fn encode_pair(subkey: &Subkey, value: &[u8]) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(entry_bytes(subkey, value) - ENTRY_FRAME_BYTES);
     out.extend_from_slice(subkey.as_bytes());
     infallible(rmp::encode::write_bin(&mut out, value));
-    infallible(rmp::encode::write_f64(&mut out, expiration));
     out.into_boxed_slice()
 }
 
-/// The value within the wire form of an entry whose subkey has `subkey_bytes`.
-pub(super) fn value_of(entry: &[u8], subkey_bytes: usize) -> &[u8] {
-    let head = match entry[1 + subkey_bytes] {
+/// The value within a pair whose subkey has `subkey_bytes`.
+pub(super) fn value_of(pair: &[u8], subkey_bytes: usize) -> &[u8] {
+    let head = match pair[subkey_bytes] {
         0xc4 => 2,
         0xc5 => 3,
         _ => 5,
     };
-    &entry[1 + subkey_bytes + head..entry.len() - 9]
+    &pair[subkey_bytes + head..]
 }
 
 fn bin_head_bytes(len: usize) -> usize {
@@ -55,13 +53,13 @@ fn bin_head_bytes(len: usize) -> usize {
 /// doubles and the head of the entries.
 pub(super) const FRAME_BYTES: usize = 6 + 1 + 18 + 5;
 
-/// Writes a dictionary without a limit on its size, as hivemind's storage holds it, from the wire forms of its
-/// `count` entries, which are `bytes` long together.
+/// Writes a dictionary without a limit on its size, as hivemind's storage holds it, from its `count` entries: each a pair
+/// and its expiration. On the wire they are `bytes` long together.
 pub(super) fn assemble<'a>(
     latest: f64,
     count: usize,
     bytes: usize,
-    entries: impl Iterator<Item = &'a [u8]>,
+    entries: impl Iterator<Item = (&'a [u8], f64)>,
 ) -> Vec<u8> {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let mut head = Vec::with_capacity(FRAME_BYTES);
@@ -73,16 +71,20 @@ pub(super) fn assemble<'a>(
     let mut out = Vec::with_capacity(FRAME_BYTES + bytes);
     infallible(rmp::encode::write_ext_meta(&mut out, length, DICTIONARY_EXTENSION));
     out.extend_from_slice(&head);
-    entries.for_each(|entry| out.extend_from_slice(entry));
+    for (pair, expiration) in entries {
+        out.push(0x93);
+        out.extend_from_slice(pair);
+        infallible(rmp::encode::write_f64(&mut out, expiration));
+    }
     out
 }
 
 /// Writes a dictionary without a limit on its size.
 pub fn encode<'a>(latest: f64, items: impl Iterator<Item = (&'a Subkey, &'a [u8], f64)>) -> Vec<u8> {
-    let entry = |(subkey, value, expiration)| encode_entry(subkey, value, expiration);
-    let entries: Vec<Box<[u8]>> = items.map(entry).collect();
-    let bytes = entries.iter().map(|entry| entry.len()).sum();
-    assemble(latest, entries.len(), bytes, entries.iter().map(|entry| &entry[..]))
+    let entry = |(subkey, value, expiration)| (encode_pair(subkey, value), expiration);
+    let entries: Vec<(Box<[u8]>, f64)> = items.map(entry).collect();
+    let bytes = entries.iter().map(|(pair, _)| ENTRY_FRAME_BYTES + pair.len()).sum();
+    assemble(latest, entries.len(), bytes, entries.iter().map(|(pair, expiration)| (&pair[..], *expiration)))
 }
 
 #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]

@@ -96,8 +96,8 @@ impl<'a> Entries<'a> {
 
     /// The wire form.
     pub fn encode(self) -> Vec<u8> {
-        let wires = self.iter().map(|entry| entry.0.wire());
-        dictionary::assemble(self.expiration().as_unix(), self.count(), self.subkeys.bytes, wires)
+        let pairs = self.iter().map(|entry| entry.0.pair());
+        dictionary::assemble(self.expiration().as_unix(), self.count(), self.subkeys.bytes, pairs)
     }
 
     /// The wire form of these and `others` together: of two under one subkey, the one that expires later.
@@ -110,9 +110,9 @@ impl<'a> Entries<'a> {
                 *kept = other;
             }
         }
-        let bytes = entries.values().map(|entry| entry.0.wire().len()).sum();
+        let bytes = entries.values().map(|entry| entry.0.wire_bytes()).sum();
         let latest = self.expiration().max(others.expiration()).as_unix();
-        dictionary::assemble(latest, entries.len(), bytes, entries.values().map(|entry| entry.0.wire()))
+        dictionary::assemble(latest, entries.len(), bytes, entries.values().map(|entry| entry.0.pair()))
     }
 
     fn to_dictionary(self) -> Dictionary {

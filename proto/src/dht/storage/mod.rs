@@ -31,7 +31,8 @@ use self::{
 use super::{DhtId, Refusal, Subkey, dictionary};
 use crate::time::DhtTime;
 
-/// Entries that are dropped in one go: a quarter of a millisecond's work, and a request may have to wait for it.
+/// Entries that are dropped, and moved, in one go: some quarter of a millisecond's work where dictionaries are short, and a
+/// request may have to wait for it.
 const EVICTED_AT_ONCE: usize = 64;
 
 /// What lies under a key.
@@ -164,7 +165,7 @@ impl Storage {
                     if held.expiration >= expiration {
                         return Err(Refusal::Stale);
                     }
-                    if subkeys.bytes - held.wire().len() + wire > self.limits.dictionary_bytes {
+                    if subkeys.bytes - held.wire_bytes() + wire > self.limits.dictionary_bytes {
                         return Err(Refusal::Full);
                     }
                     vec![slot]
@@ -198,7 +199,7 @@ impl Storage {
         match subkeys.find(&self.slots, subkey.as_bytes()) {
             Ok(index) => {
                 let old = self.slots.remove(std::mem::replace(&mut subkeys.slots[index], slot));
-                subkeys.bytes -= old.wire().len();
+                subkeys.bytes -= old.wire_bytes();
                 self.discharge(&old);
             }
             Err(index) => subkeys.insert(index, slot),
@@ -220,7 +221,26 @@ impl Storage {
         for group in expired.chunk_by(|one, other| one.0 == other.0) {
             self.forget(group[0].0, group.iter().map(|(_, slot)| *slot));
         }
+        self.move_up();
         self.slots.soonest().is_some_and(|(soonest, _)| soonest < now)
+    }
+
+    /// Lets what lies behind much unused room move to the front, so that the room can be given back.
+    fn move_up(&mut self) {
+        for _ in 0..EVICTED_AT_ONCE {
+            let Some(from) = self.slots.straggler() else { return };
+            let entry = self.slots.get(from);
+            let held = match self.shelves.get_mut(&entry.key) {
+                Some(Shelf::Plain(slot)) => Some(slot),
+                Some(Shelf::Dictionary(subkeys)) => match subkeys.find(&self.slots, entry.subkey()) {
+                    Ok(index) => subkeys.slots.get_mut(index),
+                    Err(_) => None,
+                },
+                None => None,
+            };
+            let Some(slot) = held else { unreachable!("every entry lies under its key") };
+            *slot = self.slots.move_up(from);
+        }
     }
 
     /// Drops what has expired under `key`, however much else is left to be dropped.
@@ -379,7 +399,7 @@ impl Storage {
 }
 
 fn cost(entry: &Entry) -> usize {
-    ENTRY_BYTES + entry.wire().len()
+    ENTRY_BYTES + entry.wire_bytes()
 }
 
 #[cfg(test)]

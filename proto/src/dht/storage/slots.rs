@@ -16,7 +16,7 @@ pub(super) struct Slot(u32);
 /// One value, or one entry of a dictionary.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// A plain value as it is, an entry of a dictionary in its wire form.
+    /// A plain value as it is; of an entry of a dictionary its subkey and its value, as they stand in the wire form.
     content: Box<[u8]>,
     pub(super) expiration: DhtTime,
     pub(super) key: DhtId,
@@ -37,17 +37,14 @@ impl Entry {
         expiration: DhtTime,
         storer: Storer,
     ) -> Self {
-        let content = dictionary::encode_entry(subkey, value, expiration.as_unix());
+        let content = dictionary::encode_pair(subkey, value);
         let subkey_bytes = subkey.as_bytes().len() as u16;
         Self { content, expiration, key, storer, subkey_bytes }
     }
 
     /// The msgpack form of the subkey; empty for a plain value.
     pub(super) fn subkey(&self) -> &[u8] {
-        match self.subkey_bytes {
-            0 => &[],
-            len => &self.content[1..1 + usize::from(len)],
-        }
+        &self.content[..usize::from(self.subkey_bytes)]
     }
 
     pub(super) fn value(&self) -> &[u8] {
@@ -57,11 +54,21 @@ impl Entry {
         }
     }
 
-    /// What a dictionary's wire form says of this entry.
-    pub(super) fn wire(&self) -> &[u8] {
-        &self.content
+    /// What a dictionary's wire form is made of.
+    pub(super) fn pair(&self) -> (&[u8], f64) {
+        (&self.content, self.expiration.as_unix())
+    }
+
+    /// How long the wire form is.
+    pub(super) fn wire_bytes(&self) -> usize {
+        let frame = if self.subkey_bytes == 0 { 0 } else { dictionary::ENTRY_FRAME_BYTES };
+        frame + self.content.len()
     }
 }
+
+/// Slots for each entry, above which the last entries move to the front: what is renewed while very much is held comes to
+/// lie behind all of it, and would keep the room when the rest has gone.
+const SPARSE: usize = 4;
 
 /// The slots.
 #[derive(Debug, Default)]
@@ -97,14 +104,29 @@ impl Slots {
         };
         self.expirations.remove(&(entry.expiration, slot));
         self.unused.insert(slot);
+        self.give_back();
+        entry
+    }
+
+    /// The last entry in use, if it should move.
+    pub(super) fn straggler(&self) -> Option<Slot> {
+        (self.slots.len() > SPARSE * self.len()).then(|| Slot(self.slots.len() as u32 - 1))
+    }
+
+    /// Moves an entry to the lowest slot that is unused; where it is now.
+    pub(super) fn move_up(&mut self, from: Slot) -> Slot {
+        let entry = self.remove(from);
+        self.insert(entry)
+    }
+
+    fn give_back(&mut self) {
         while let Some(None) = self.slots.last() {
             self.slots.pop();
             self.unused.pop_last();
         }
-        if self.slots.capacity() > 4 * self.slots.len() {
+        if self.slots.capacity() > SPARSE * self.slots.len() {
             self.slots.shrink_to(2 * self.slots.len());
         }
-        entry
     }
 
     pub(super) fn soonest(&self) -> Option<(DhtTime, Slot)> {

@@ -37,7 +37,7 @@ impl Subkeys {
         slots: &Slots,
         gone: impl ExactSizeIterator<Item = Slot> + Clone,
     ) -> bool {
-        self.bytes -= gone.clone().map(|slot| slots.get(slot).wire().len()).sum::<usize>();
+        self.bytes -= gone.clone().map(|slot| slots.get(slot).wire_bytes()).sum::<usize>();
         if gone.len() * PASSED_BY > self.slots.len() {
             let mut gone: Vec<Slot> = gone.collect();
             gone.sort_unstable();

@@ -224,3 +224,26 @@ fn when_very_many_expire_at_once_nobody_waits_for_all_and_nobody_sees_any() {
     while storage.evict(at(6.0)) {}
     assert_eq!((storage.entries(), storage.keys()), (2, 2));
 }
+
+#[test]
+fn what_was_renewed_among_very_many_does_not_keep_their_room() {
+    let mut storage = Storage::new(Limits::default());
+    let renew = |storage: &mut Storage, expires| {
+        store(storage, 1, b"plain", expires, 0.0).unwrap();
+        for name in ["a", "b", "c"] {
+            store_subkey(storage, 2, name, name.as_bytes(), expires, 0.0).unwrap();
+        }
+    };
+    renew(&mut storage, 50.0);
+    for n in 0..5000u32 {
+        storage.store(DhtId::of_bytes(&n.to_be_bytes()), b"v", at(5.0), None, at(0.0)).unwrap();
+    }
+    renew(&mut storage, 60.0);
+    while storage.evict(at(6.0)) {}
+    assert_eq!(storage.slots.straggler(), None);
+    assert_eq!(storage.entries(), 4);
+    assert_eq!(subkeys(&mut storage, 2, 55.0), ["a", "b", "c"]);
+    assert!(matches!(storage.get(&key(1), at(55.0)), Some(Held::Plain(b"plain", _))));
+    while storage.evict(at(61.0)) {}
+    assert_eq!((storage.entries(), storage.keys(), storage.bytes()), (0, 0, 0));
+}

@@ -20,7 +20,7 @@ impl Line {
     fn wire(&self) -> usize {
         match self.subkey {
             None => self.value.len(),
-            Some(subkey) => dictionary::encode_entry(&name(subkey), &self.value, 0.0).len(),
+            Some(subkey) => dictionary::entry_bytes(&name(subkey), &self.value),
         }
     }
 
