@@ -54,7 +54,7 @@ def write_config(path, settings):
 
 
 class Petald:
-    """Starts at once; `ready` waits until it listens."""
+    """Starts at once; `ready` waits until it listens, and each of its actors has told of itself."""
 
     def __init__(self, folder, initial_peers=(), **settings):
         """`settings` are config keys with a double underscore for the dot."""
@@ -90,7 +90,7 @@ class Petald:
                 raise RuntimeError(f"petald ended with {self.process.returncode}:\n{self.output()}")
             try:
                 node = self.status()
-                if node["listen"] and (node["reports"].get("dht") or {}).get("node_id"):
+                if node["listen"] and all(node["reports"].get(actor["name"]) for actor in node["actors"]):
                     break
             except (OSError, KeyError, ValueError):
                 pass  # not up yet
