@@ -59,8 +59,8 @@ pub const INBOUND_CAPACITY: usize = 4096;
 /// How often overdue tasks are ended, and it is looked whether anything has expired.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Between two goes at what has expired. One takes a fraction of a millisecond, so most of the time is left to requests,
-/// and still 100,000 records that expire together have gone within some four seconds.
+/// Between two goes at what has expired. One takes mostly a fraction of a millisecond, so most of the time is left to
+/// requests, and still 100,000 records that expire together have gone within ten seconds.
 const EVICTION_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the actor is made of.

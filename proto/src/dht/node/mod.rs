@@ -313,8 +313,8 @@ impl Node {
         }
     }
 
-    /// Drops some of what has expired, in a fraction of a millisecond. Whether more is left: then the driver comes again
-    /// soon, after those who wait to be answered.
+    /// Drops some of what has expired, mostly in a fraction of a millisecond. Whether more is left: then the driver comes
+    /// again soon, after those who wait to be answered.
     pub fn evict(&mut self, now: DhtTime) -> bool {
         let stored = self.storage.evict(now);
         self.cache.evict(now) || stored
