@@ -4,15 +4,17 @@ Each namespace belongs to a process that does nothing, and is gone with it, as a
 process when the one that started it ends. Public hosts are in 11.0.0.0/16 and 2a01:4f8:77::/64, which are
 addresses like any other to those who ask whether they are public, and lead nowhere from here: no namespace has a way out.
 
-Needs root, iproute2 and nftables. Python's standard library only.
+Needs root, iproute2 and nftables, and miniupnpd for a router that speaks UPnP. Python's standard library only.
 """
 
 import ctypes
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 PR_SET_PDEATHSIG = 1
 PREFIX_V4, PREFIX_V6 = "11.0.0", "2a01:4f8:77:"
@@ -46,6 +48,32 @@ table ip firewall {{
         icmp type echo-request accept
     }}
 }}
+"""
+
+# Where a router's UPnP service puts what it is asked to forward. Made anew, as after a restart of the router.
+FORWARDED = """
+table inet upnp
+delete table inet upnp
+table inet upnp {
+    chain miniupnpd {}
+    chain prerouting_miniupnpd {}
+    chain postrouting_miniupnpd {}
+    chain forward { type filter hook forward priority filter; jump miniupnpd; }
+    chain prerouting { type nat hook prerouting priority dstnat; jump prerouting_miniupnpd; }
+    chain postrouting { type nat hook postrouting priority srcnat; jump postrouting_miniupnpd; }
+}
+"""
+
+# miniupnpd.conf(5): it serves those inside, and forwards a port to whoever asks alone.
+UPNP = """
+ext_ifname=outside
+listening_ip=inside
+port=0
+enable_upnp=yes
+enable_natpmp=no
+secure_mode=yes
+upnp_table_name=upnp
+upnp_nat_table_name=upnp
 """
 
 # How each kind of NAT maps what goes out, and what it lets in.
@@ -90,6 +118,47 @@ class Namespace:
     def close(self):
         self.holder.kill()
         self.holder.wait()
+
+
+class Gateway:
+    """The UPnP service of a router: miniupnpd, as home routers have it."""
+
+    program = shutil.which("miniupnpd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+    def __init__(self, router):
+        self.router, self.process = router, None
+        self.folder = tempfile.TemporaryDirectory()
+        with open(f"{self.folder.name}/conf", "w") as conf:
+            conf.write(UPNP)
+
+    def start(self):
+        """Nothing is forwarded yet."""
+        self.router.run("nft", "-f", "-", text=FORWARDED)
+        command = [self.program, "-d", "-f", f"{self.folder.name}/conf", "-P", f"{self.folder.name}/pid"]
+        with open(f"{self.folder.name}/output", "ab") as output:
+            self.process = subprocess.Popen(
+                [*self.router.enter, *command], stdout=output, stderr=output, preexec_fn=die_with_parent
+            )
+
+    def stop(self):
+        """What was forwarded is forwarded no more."""
+        self.process.kill()
+        self.process.wait()
+        self.router.run("nft", "-f", "-", text=FORWARDED)
+
+    def forward(self, port, to):
+        """Forwards a port to somebody else, as if they had asked first."""
+        rule = f'iif "outside" meta l4proto tcp @nh,72,8 0x6 @th,16,16 {port} dnat ip to {to}:{port}'
+        self.router.run("nft", "add", "rule", "inet", "upnp", "prerouting_miniupnpd", rule)
+
+    def forwarded(self):
+        """What it forwards, in the words of nft."""
+        rules = self.router.run("nft", "list", "chain", "inet", "upnp", "prerouting_miniupnpd")
+        return [line.strip() for line in rules.splitlines() if "dnat" in line]
+
+    def output(self):
+        with open(f"{self.folder.name}/output", errors="replace") as output:
+            return output.read()[-3000:]
 
 
 # Nothing that is sent to this address arrives.

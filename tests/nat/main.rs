@@ -2,7 +2,7 @@
 //!
 //! The cases are pytest's, in this folder, and print their figures; all of them share one Internet of network namespaces.
 //! `cargo test --test nat -- NAME…` runs those whose name contains one of these. Without root, iproute2 and nftables they
-//! are counted as ignored.
+//! are counted as ignored, and without miniupnpd those of UPnP are.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -16,7 +16,6 @@ use libp2p::{
     },
     ping, relay,
     swarm::{self, NetworkBehaviour, behaviour::toggle::Toggle},
-    upnp,
 };
 
 use super::{
@@ -50,7 +49,6 @@ pub(super) struct Behaviour {
     pub(super) kad: PeerRouting,
     pub(super) ping: ping::Behaviour,
     pub(super) autonat: Toggle<Withheld<autonat::v1::Behaviour>>,
-    pub(super) upnp: Toggle<Withheld<upnp::tokio::Behaviour>>,
     pub(super) relay_client: Withheld<relay::client::Behaviour>,
     pub(super) relay: Toggle<relay::Behaviour>,
     pub(super) dcutr: Toggle<dcutr::Behaviour>,
@@ -158,7 +156,6 @@ pub(super) fn build(settings: &Settings, registry: Registry) -> Result<Swarm<Beh
             ping::Config::new().with_interval(limits.ping_interval).with_timeout(limits.ping_deadline),
         ),
         autonat: reach.autonat.then(|| Withheld(autonat(peer, settings.scope()))).into(),
-        upnp: reach.upnp.then(|| Withheld(upnp::tokio::Behaviour::default())).into(),
         relay_client: Withheld(relay_client),
         relay: reach.relay_service.as_ref().map(|service| relay(peer, service)).into(),
         dcutr: reach.hole_punching.then(|| dcutr::Behaviour::new(peer)).into(),

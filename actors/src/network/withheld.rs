@@ -1,6 +1,6 @@
 //! A behaviour that finds out addresses of ours, and is kept from announcing them by itself, and from what peers guess.
 //!
-//! libp2p's AutoNAT, UPnP and relay client each confirm external addresses on one finding, and everybody is told of them
+//! libp2p's AutoNAT and relay client each confirm external addresses on one finding, and everybody is told of them
 //! at once. What is announced is decided in one place, `reach`, from what these tell as events. AutoNAT also keeps every
 //! address for ever at which any peer says that it sees us; it needs none of them, since whoever dials us back
 //! takes the IP address that it sees itself, with the ports on which we listen.

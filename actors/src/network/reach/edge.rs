@@ -7,13 +7,14 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId, Swarm, autonat, core::transport::ListenerId, identify, kad::RecordKey,
-    multiaddr::Protocol, relay, swarm::SwarmEvent, upnp,
+    multiaddr::Protocol, relay, swarm::SwarmEvent,
 };
 use tokio::time::Instant;
 
 use super::{
     Counters, Reach, ReachStatus, Settings, Verdict,
     facts::{Ways, without_peer},
+    port_mapping::PortMapping,
     relays::Relays,
     standing::{Fact, Standing},
 };
@@ -50,6 +51,7 @@ pub(in crate::network) struct Edge {
     begun: Instant,
     ways: Ways,
     standing: Standing,
+    port_mapping: Option<PortMapping>,
     relays: Relays,
     /// The listeners that stand for reservations.
     listeners: HashMap<ListenerId, PeerId>,
@@ -57,6 +59,8 @@ pub(in crate::network) struct Edge {
     circuits: BTreeMap<PeerId, BTreeSet<Multiaddr>>,
     /// Since when nobody can dial us directly.
     private_since: Option<Duration>,
+    /// When each peer was asked to dial us that has not answered yet. libp2p's AutoNAT hears of the end of each.
+    asked: HashMap<PeerId, Duration>,
     announced: BTreeSet<Multiaddr>,
     counters: Counters,
     reach: Reach,
@@ -85,10 +89,12 @@ impl Edge {
             begun: Instant::now(),
             ways: Ways::default(),
             standing: Standing::new(settings.scope(), announce.cloned()),
+            port_mapping: settings.reach.upnp.then(|| PortMapping::start(settings.scope(), &settings.pool)),
             relays: Relays::new(settings.reach.relays.clone(), seed),
             listeners: HashMap::new(),
             circuits: BTreeMap::new(),
             private_since: None,
+            asked: HashMap::new(),
             announced: BTreeSet::new(),
             counters: Counters::default(),
             reach: Reach::default(),
@@ -125,9 +131,17 @@ impl Edge {
         match event {
             SwarmEvent::NewListenAddr { listener_id, address } => match self.listeners.get(listener_id) {
                 Some(relay) => self.on_circuit(*relay, address),
-                None => self.learn(Fact::Listening(address.clone())),
+                None => {
+                    if let Some(ports) = &self.port_mapping {
+                        ports.listens(address);
+                    }
+                    self.learn(Fact::Listening(address.clone()));
+                }
             },
             SwarmEvent::ExpiredListenAddr { listener_id, address } if !self.is_relay(listener_id) => {
+                if let Some(ports) = &self.port_mapping {
+                    ports.listens_no_more(address);
+                }
                 self.learn(Fact::NotListening(address.clone()));
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
@@ -162,7 +176,6 @@ impl Edge {
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(autonat::v1::Event::OutboundProbe(probe))) => {
                 self.on_probe(probe);
             }
-            SwarmEvent::Behaviour(BehaviourEvent::Upnp(event)) => self.on_mapping(event),
             SwarmEvent::Behaviour(BehaviourEvent::RelayClient(event)) => self.on_relay_client(event),
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => {
                 self.on_relayed(event);
@@ -183,6 +196,9 @@ impl Edge {
 
     /// Looks after what time brings. True if others reach us in another way from now on.
     pub(in crate::network) fn on_tick(&mut self, swarm: &mut Swarm<Behaviour>, kad_peers: usize) -> bool {
+        for fact in self.port_mapping.as_mut().map(PortMapping::news).unwrap_or_default() {
+            self.learn(fact);
+        }
         let changed = self.settle(swarm);
         if kad_peers > 0 {
             self.provide(swarm);
@@ -284,6 +300,7 @@ impl Edge {
         match probe {
             OutboundProbeEvent::Response { peer, address, .. } => {
                 self.counters.probes_reached += 1;
+                self.asked.remove(peer);
                 tracing::debug!(by = %peer, %address, "dialled back");
                 self.learn(Fact::Reached { by: *peer, at: without_peer(address.clone()) });
             }
@@ -294,28 +311,15 @@ impl Edge {
             } => {
                 self.counters.probes_failed += 1;
                 tracing::debug!(by = %peer, "not dialled back");
-                let family = self.ways.family_of(peer);
-                self.learn(Fact::NotReached { by: *peer, family });
+                let (family, asked) = (self.ways.family_of(peer), self.asked.remove(peer));
+                let asked = asked.unwrap_or_else(|| self.now());
+                self.learn(Fact::NotReached { by: *peer, family, asked });
             }
             OutboundProbeEvent::Error { peer, error, .. } => {
                 tracing::debug!(?peer, ?error, "nobody tried to dial back");
+                peer.and_then(|peer| self.asked.remove(&peer));
             }
-            OutboundProbeEvent::Request { .. } => {}
-        }
-    }
-
-    fn on_mapping(&mut self, event: &upnp::Event) {
-        match event {
-            upnp::Event::NewExternalAddr { external_addr, .. } => {
-                tracing::info!(address = %external_addr, "the router forwards a port to us");
-                self.learn(Fact::Mapped(without_peer(external_addr.clone())));
-            }
-            upnp::Event::ExpiredExternalAddr { external_addr, .. } => {
-                tracing::info!(address = %external_addr, "the router forwards a port no more");
-                self.learn(Fact::Unmapped(without_peer(external_addr.clone())));
-            }
-            upnp::Event::GatewayNotFound => tracing::info!("no router here speaks UPnP"),
-            upnp::Event::NonRoutableGateway => tracing::info!("the router has no public address itself"),
+            OutboundProbeEvent::Request { peer, .. } => drop(self.asked.insert(*peer, self.now())),
         }
     }
 

@@ -3,11 +3,12 @@
 //! The swarm's events become facts (`facts.rs`), the facts a finding (`standing.rs`), and the finding what the swarm
 //! announces: to identify, whose pushes tell the connected peers, and to Kademlia, which serves others only while we can be
 //! dialled directly (`edge.rs`). Where nobody can dial us, reservations at relays (`relays.rs`) take the place of
-//! addresses of our own. Protocol facts: libp2p's specs `autonat/autonat-v1.md`, `relay/circuit-v2.md` and
+//! addresses of our own. A router may be asked to let others through (`port_mapping.rs`). Protocol facts: libp2p's specs `autonat/autonat-v1.md`, `relay/circuit-v2.md` and
 //! `relay/DCUtR.md`; go-libp2p 0.32 speaks them within p2pd.
 
 mod edge;
 mod facts;
+mod port_mapping;
 mod relays;
 pub(super) mod standing;
 #[cfg(test)]

@@ -72,8 +72,8 @@ pub(super) enum Fact {
     Unmapped(Multiaddr),
     /// `by` has dialled us on our request.
     Reached { by: PeerId, at: Multiaddr },
-    /// `by` has tried in vain, over the family of addresses of the connection to it.
-    NotReached { by: PeerId, family: Family },
+    /// `by`, which was asked then, has tried in vain, over the family of addresses of the connection to it.
+    NotReached { by: PeerId, family: Family, asked: Duration },
     /// `by` came in, and says that it dialled this.
     Dialled { by: PeerId, at: Multiaddr },
     /// We dialled `by`, which sees us come from there, as far as our listening ports are concerned.
@@ -111,6 +111,8 @@ struct Evidence {
     proofs: BTreeMap<Carrier, Multiaddr>,
     /// Who did not reach us since then, and when first.
     denials: BTreeMap<PeerId, Duration>,
+    /// When a router began to forward to us: whoever was asked before tried without it.
+    mapped_since: Duration,
     /// Who came in at which address since the last denial.
     dialled: BTreeMap<Multiaddr, BTreeSet<PeerId>>,
 }
@@ -174,6 +176,11 @@ impl Standing {
             }
             Fact::Mapped(at) if self.takes(&at, &self.mapped) => {
                 self.lost.remove(&at);
+                if let Some((family, _)) = kind(&at) {
+                    let evidence = self.evidence(family);
+                    evidence.mapped_since = now;
+                    evidence.denials.clear();
+                }
                 self.mapped.insert(at);
             }
             Fact::NotListening(at) => {
@@ -186,11 +193,17 @@ impl Standing {
             }
             Fact::Reached { at, .. } if self.scope.allows(&at) => {
                 let Some((family, carrier)) = kind(&at) else { return };
+                self.lost.remove(&at);
                 let evidence = self.evidence(family);
                 evidence.denials.clear();
                 evidence.proofs.insert(carrier, at);
             }
-            Fact::NotReached { by, family } => self.evidence(family).deny(by, now),
+            Fact::NotReached { by, family, asked } => {
+                let evidence = self.evidence(family);
+                if asked >= evidence.mapped_since {
+                    evidence.deny(by, now);
+                }
+            }
             Fact::Dialled { by, at } if self.scope.allows(&at) => {
                 let Some((family, _)) = kind(&at) else { return };
                 self.evidence(family).come_in(by, at);
@@ -273,7 +286,10 @@ impl Standing {
             .cloned()
             .collect();
         let own = self.interfaces.union(&self.mapped).filter(of_family).cloned();
-        let seen = self.seen_by_enough().into_iter().filter(|address| of_family(&address));
+        let seen = self
+            .seen_by_enough()
+            .into_iter()
+            .filter(|address| of_family(&address) && !self.is_forwarded_elsewhere(address));
         if !proved.is_empty() {
             let ips: BTreeSet<_> = proved.iter().filter_map(ip).collect();
             let seen_there = seen.filter(|address| ip(address).is_some_and(|ip| ips.contains(&ip)));
@@ -285,7 +301,9 @@ impl Standing {
         }
         let waited = self.seen_since.is_some_and(|since| now.saturating_sub(since) >= UNPROVED);
         let waited = waited && evidence.denials.is_empty();
-        let addresses: BTreeSet<_> = own.chain(seen.filter(|_| waited)).collect();
+        // To be seen there is no sign that what led to us there does so again.
+        let seen = seen.filter(|address| waited && !self.lost.contains(address));
+        let addresses: BTreeSet<_> = own.chain(seen).collect();
         let verdict = if addresses.is_empty() { Verdict::Unknown } else { Verdict::Public };
         (verdict, addresses)
     }
@@ -298,6 +316,12 @@ impl Standing {
         }
         let enough = counts.into_iter().filter(|(_, count)| *count >= SEEN_BY);
         enough.map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Whether a router forwards another port of its address to us: it does not let others in at this one.
+    fn is_forwarded_elsewhere(&self, address: &Multiaddr) -> bool {
+        let alike = |mapped: &&Multiaddr| ip(mapped) == ip(address) && kind(mapped) == kind(address);
+        !self.mapped.contains(address) && self.mapped.iter().any(|mapped| alike(&mapped))
     }
 
     /// Whether no other IP address of its family has more peers who see us there.

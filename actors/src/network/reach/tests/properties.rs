@@ -37,7 +37,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         at().prop_map(Fact::Mapped),
         at().prop_map(Fact::Unmapped),
         (by(), at()).prop_map(|(by, at)| Fact::Reached { by, at }),
-        (by(), family).prop_map(|(by, family)| Fact::NotReached { by, family }),
+        (by(), family).prop_map(|(by, family)| Fact::NotReached { by, family, asked: Duration::MAX }),
         (by(), at()).prop_map(|(by, at)| Fact::Dialled { by, at }),
         (by(), prop::collection::vec(at(), 1..3)).prop_map(|(by, at)| Fact::Seen { by, at }),
         by().prop_map(|by| Fact::Gone { by }),

@@ -43,7 +43,7 @@ impl Lab {
     }
 
     fn not_reached(&mut self, by: usize) {
-        self.learn(Fact::NotReached { by: self.peers[by], family: Family::V4 });
+        self.learn(Fact::NotReached { by: self.peers[by], family: Family::V4, asked: self.now });
     }
 
     fn seen(&mut self, by: usize, address: &str) {
@@ -174,6 +174,53 @@ fn a_mapping_of_the_router_counts_while_it_is_there() {
 }
 
 #[test]
+fn what_a_router_forwards_no_more_is_not_announced_because_we_are_seen_there() {
+    let mut lab = Lab::public();
+    lab.learn(Fact::Mapped(at(MAPPED)));
+    (0..SEEN_BY).for_each(|peer| lab.seen(peer, MAPPED));
+    lab.reached(0, MAPPED);
+    lab.pass(UNPROVED);
+    lab.expect(Verdict::Public, &[MAPPED]);
+    lab.learn(Fact::Unmapped(at(MAPPED)));
+    lab.pass(UNPROVED);
+    lab.expect(Verdict::Unknown, &[]);
+    lab.reached(1, MAPPED);
+    lab.expect(Verdict::Public, &[MAPPED]);
+}
+
+#[test]
+fn a_router_that_forwards_another_port_does_not_let_others_in_at_ours() {
+    const ELSEWHERE: &str = "/ip4/11.0.0.9/tcp/45571";
+    const QUIC: &str = "/ip4/11.0.0.9/udp/31330/quic-v1";
+    let mut lab = Lab::public();
+    for by in lab.peers.clone() {
+        lab.learn(Fact::Seen { by, at: vec![at(MAPPED), at(QUIC)] });
+    }
+    lab.pass(UNPROVED);
+    lab.expect(Verdict::Public, &[MAPPED, QUIC]);
+    lab.learn(Fact::Mapped(at(ELSEWHERE)));
+    lab.expect(Verdict::Public, &[ELSEWHERE, QUIC]);
+    lab.reached(0, ELSEWHERE);
+    lab.expect(Verdict::Public, &[ELSEWHERE, QUIC]);
+}
+
+#[test]
+fn a_router_that_begins_to_forward_takes_back_what_was_said_before() {
+    let mut lab = Lab::public();
+    (0..2).for_each(|peer| lab.not_reached(peer));
+    lab.expect(Verdict::Private, &[]);
+    let asked = lab.now;
+    lab.pass(SETTLE);
+    lab.learn(Fact::Mapped(at(MAPPED)));
+    for by in lab.peers.clone() {
+        lab.learn(Fact::NotReached { by, family: Family::V4, asked });
+    }
+    lab.expect(Verdict::Public, &[MAPPED]);
+    (0..2).for_each(|peer| lab.not_reached(peer));
+    lab.expect(Verdict::Private, &[]);
+}
+
+#[test]
 fn a_new_external_address_takes_the_place_of_the_old_one() {
     let mut lab = Lab::public();
     for peer in 0..2 {
@@ -214,7 +261,7 @@ fn a_nat_stands_before_one_family_only() {
     lab.not_reached(1);
     lab.expect(Verdict::Public, &[HOST_V6]);
     for by in [lab.peers[0], lab.peers[1]] {
-        lab.learn(Fact::NotReached { by, family: Family::V6 });
+        lab.learn(Fact::NotReached { by, family: Family::V6, asked: lab.now });
     }
     lab.expect(Verdict::Private, &[]);
 }
