@@ -18,7 +18,7 @@ import tempfile
 
 PR_SET_PDEATHSIG = 1
 PREFIX_V4, PREFIX_V6 = "11.0.0", "2a01:4f8:77:"
-HOME_NETWORK, HOME = "192.168.7", "192.168.7.2"
+HOME_NETWORK, HOME, OTHER_HOME = "192.168.7", "192.168.7.2", "192.168.7.9"
 PORT = 31330
 
 # What a router lets in. `mapped` holds the ports from which something has gone out: a full cone lets anybody in there.
@@ -211,6 +211,12 @@ class Internet:
         space.run("ip", "address", "add", f"{space.v4}/16", "dev", "outside")
         # What a router has tracked it would still translate, whomever the address belongs to.
         space.run("nft", "-f", "-", text=GONE.format(address=old))
+
+    def move_home(self, space):
+        """Another address in the network at home, as after a new lease."""
+        space.run("ip", "address", "del", f"{HOME}/24", "dev", "eth0")
+        space.run("ip", "address", "add", f"{OTHER_HOME}/24", "dev", "eth0")
+        space.run("ip", "route", "add", "default", "via", f"{HOME_NETWORK}.1")
 
     def behind(self, kind):
         """A namespace at 192.168.7.2 behind a router of this kind, which is its `router`."""

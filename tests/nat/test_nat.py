@@ -16,6 +16,7 @@ HOLE_PATIENCE = 5.0  # seconds until another connection through a relay is made
 
 LEARNT_LIMIT = 60.0  # seconds; an answer that is no takes the time of a dial
 REPLACED_LIMIT = 60.0  # seconds until another relay has taken the place of one that is gone
+MOVED_LIMIT = 20.0  # seconds until a reader outside calls a machine that has got another address
 REFUSED_FOR = 15.0  # seconds in which a relay that refuses is not asked again and again
 
 
@@ -111,9 +112,22 @@ async def test_an_address_change_while_it_runs(world, started, kind):
     announced = time.monotonic() - began
     # A reader that does not know the old address from before.
     reader = await world.node(world.internet.host(), client_mode=True)
-    took = await world.visible(petald, reader, since=began, limit=120)
+    limit = MOVED_LIMIT if kind == "open" else 120
+    took = await world.visible(petald, reader, since=began, limit=limit)
     figure(f"another address, {kind}: {old} to {outer.v4}, announced after {announced:.1f} s, visible after {took:.1f} s")
     assert reach["verdict"] == "public"
+
+
+async def test_another_address_at_home(world):
+    petald = world.petald(world.internet.behind("port_restricted"), "leased")
+    await petald.until("it has two places", lambda reach: len(reach["relays"]) == 2)
+    await world.visible(petald)
+    world.internet.move_home(petald.space)
+    began = time.monotonic()
+    reader = await world.node(world.internet.host(), client_mode=True)
+    # p2pd finds out by itself that its old connection is dead: nobody has the address any more from which to tell it so.
+    took = await world.visible(petald, reader, since=began)
+    figure(f"another address behind a NAT: reached through a relay again after {took:.1f} s")
 
 
 async def test_p2pd_behind_a_nat_is_reached_through_petald_as_a_relay(world):

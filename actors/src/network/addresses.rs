@@ -1,7 +1,8 @@
 //! Which addresses are of use to others, and which we dial.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -42,6 +43,14 @@ impl Scope {
 /// Whether a node that keeps to public addresses tells and dials this one. A name counts until it is resolved.
 pub fn is_public(address: &Multiaddr) -> bool {
     Scope::Public.allows(address)
+}
+
+/// Which of the machine's addresses packets to `remote` leave from, as its routes are now. Sends nothing.
+pub(super) fn source_towards(remote: SocketAddr) -> io::Result<IpAddr> {
+    let any = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.connect(remote)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// What is not one node's address in the public Internet: the special-purpose registries of IANA (RFC 6890).

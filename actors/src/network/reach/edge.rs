@@ -142,6 +142,7 @@ impl Edge {
                 if let Some(ports) = &self.port_mapping {
                     ports.listens_no_more(address);
                 }
+                self.hang_up(swarm, address);
                 self.learn(Fact::NotListening(address.clone()));
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
@@ -257,6 +258,17 @@ impl Edge {
         let circuits = self.circuits.entry(relay).or_default();
         if names_relay && self.scope.allows(address) && circuits.len() < ADDRESSES_A_RELAY {
             circuits.insert(without_peer(address.clone()));
+        }
+    }
+
+    /// An address of ours is gone: connections over it are dead, and whoever is at their other end is dialled anew.
+    fn hang_up(&self, swarm: &mut Swarm<Behaviour>, address: &Multiaddr) {
+        let dead = self.ways.over(address, self.announced.contains(address));
+        if !dead.is_empty() {
+            tracing::info!(%address, connections = dead.len(), "address is gone, and the connections over it");
+        }
+        for connection in dead {
+            swarm.close_connection(connection);
         }
     }
 

@@ -3,7 +3,10 @@
 //! identify tells each side where it sees the other: of a connection that we opened, the source of our packets; of one
 //! that the other opened, the address that it dialled (`libp2p identify spec`, observedAddr).
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -13,6 +16,7 @@ use libp2p::{
 };
 
 use super::standing::{Fact, Family, family, ip};
+use crate::network::{addresses::source_towards, listening::port};
 
 /// How a connection came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,24 +25,46 @@ enum Way {
     Out(Multiaddr),
     /// The peer dialled us.
     In,
-    /// Through a relay.
+    /// Both dialled, through a hole in a NAT: neither was reached by a stranger.
+    Punched,
+    /// Through a relay, over the connection to it.
     Relayed,
+}
+
+#[derive(Debug)]
+struct Connection {
+    peer: PeerId,
+    way: Way,
+    /// Our address at this end, where that is known: of a connection that we opened to a name it is not.
+    ours: Option<IpAddr>,
 }
 
 /// The connections, as far as they tell something. As many as there are connections.
 #[derive(Debug, Default)]
-pub(super) struct Ways(HashMap<ConnectionId, (PeerId, Way)>);
+pub(super) struct Ways(HashMap<ConnectionId, Connection>);
 
 impl Ways {
     pub(super) fn opened(&mut self, id: ConnectionId, peer: PeerId, endpoint: &ConnectedPoint) {
-        let way = match endpoint {
-            endpoint if endpoint.is_relayed() => Way::Relayed,
-            // A hole that both sides punched: neither of them was reached by a stranger.
-            ConnectedPoint::Dialer { role_override: Endpoint::Listener, .. } => return,
-            ConnectedPoint::Dialer { address, .. } => Way::Out(address.clone()),
-            ConnectedPoint::Listener { .. } => Way::In,
+        let (way, ours) = match endpoint {
+            endpoint if endpoint.is_relayed() => (Way::Relayed, None),
+            ConnectedPoint::Dialer { role_override: Endpoint::Listener, address, .. } => {
+                (Way::Punched, source(address))
+            }
+            ConnectedPoint::Dialer { address, .. } => (Way::Out(address.clone()), source(address)),
+            ConnectedPoint::Listener { local_addr, .. } => (Way::In, ip(local_addr)),
         };
-        self.0.insert(id, (peer, way));
+        self.0.insert(id, Connection { peer, way, ours });
+    }
+
+    /// The connections that end with an address of ours, which was `announced` or not. The kernel keeps them, and tells
+    /// nobody that nothing comes through any more.
+    pub(super) fn over(&self, address: &Multiaddr, announced: bool) -> Vec<ConnectionId> {
+        let Some(lost) = ip(address) else { return Vec::new() };
+        let over = |connection: &Connection| match connection.ours {
+            Some(ours) => ours == lost,
+            None => announced && connection.way != Way::Relayed,
+        };
+        self.0.iter().filter(|(_, connection)| over(connection)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn closed(&mut self, id: &ConnectionId) {
@@ -54,10 +80,10 @@ impl Ways {
         listening: &[Multiaddr],
         own_port: bool,
     ) -> Option<Fact> {
-        let (by, way) = self.0.get(id)?;
+        let Connection { peer: by, way, .. } = self.0.get(id)?;
         let observed = without_peer(observed.clone());
         match way {
-            Way::Relayed => None,
+            Way::Relayed | Way::Punched => None,
             Way::In => Some(Fact::Dialled { by: *by, at: observed }),
             Way::Out(_) => {
                 let mut at: BTreeSet<Multiaddr> =
@@ -73,20 +99,21 @@ impl Ways {
 
     /// The family of addresses over which `peer` is connected.
     pub(super) fn family_of(&self, peer: &PeerId) -> Family {
-        let dialled = self.0.values().find_map(|(connected, way)| match way {
-            Way::Out(address) if connected == peer => family(address),
-            _ => None,
-        });
-        dialled.unwrap_or(Family::V4)
+        self.dialled(peer).as_ref().and_then(family).unwrap_or(Family::V4)
     }
 
     /// Where we dialled `peer` directly.
     pub(super) fn dialled(&self, peer: &PeerId) -> Option<Multiaddr> {
-        self.0.values().find_map(|(connected, way)| match way {
-            Way::Out(address) if connected == peer => Some(without_peer(address.clone())),
+        self.0.values().find_map(|connection| match &connection.way {
+            Way::Out(address) if connection.peer == *peer => Some(without_peer(address.clone())),
             _ => None,
         })
     }
+}
+
+/// Where a connection leaves from that is opened now.
+fn source(remote: &Multiaddr) -> Option<IpAddr> {
+    source_towards((ip(remote)?, port(remote)?).into()).ok()
 }
 
 /// `own` as it is seen from outside, if the machine is seen at the IP address of `observed`.

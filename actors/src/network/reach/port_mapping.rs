@@ -23,14 +23,14 @@ use igd_next::{
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use tokio::{
-    net::UdpSocket,
     runtime::Handle,
     sync::watch,
     task::AbortHandle,
     time::{sleep, timeout},
 };
 
-use super::{super::addresses::Scope, standing::Fact};
+use super::standing::Fact;
+use crate::network::addresses::{Scope, source_towards};
 
 /// Between two times that the router is asked, as go-libp2p has it.
 const ASK_AGAIN: Duration = Duration::from_secs(20);
@@ -230,7 +230,7 @@ impl Router {
         if !self.scope.allows(&Multiaddr::from(external).with(Protocol::Tcp(1))) {
             return Err(Failure::NotPublic(external));
         }
-        let ours = source_towards(gateway.addr).await?;
+        let ours = source_towards(gateway.addr)?;
         let (mut addresses, mut refusal) = (BTreeSet::new(), None);
         for at in wanted {
             // A machine has addresses in other networks too, which the router does not know.
@@ -287,15 +287,6 @@ async fn search() -> Result<Gateway<Tokio>, igd_next::SearchError> {
             other => return other,
         }
     }
-}
-
-/// Which of our addresses packets to `router` come from.
-async fn source_towards(router: SocketAddr) -> io::Result<IpAddr> {
-    let any: SocketAddr = if router.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
-    let socket = UdpSocket::bind(any).await?;
-    // Sends nothing.
-    socket.connect(router).await?;
-    Ok(socket.local_addr()?.ip())
 }
 
 /// What a router has to know of an address.
