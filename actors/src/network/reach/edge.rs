@@ -28,7 +28,7 @@ use crate::network::{
 const HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";
 
 /// How long it may be unknown whether we can be dialled, before relays are asked for all the same.
-const UNKNOWN_PATIENCE: Duration = Duration::from_secs(20);
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it is not said that nobody can dial us, while a relay is asked for a place.
 const RESERVE_PATIENCE: Duration = Duration::from_secs(10);
