@@ -7,7 +7,7 @@ import pytest
 from internet import PORT, Gateway
 from world import figure
 
-# The router is asked every 20 s, and may be looked for as long: `actors/src/network/reach/port_mapping.rs`.
+# The router is asked every 20 s, and may be looked for as long: `actors/src/network/reach/port_mapping`.
 ASKED_AGAIN = 60.0  # seconds
 
 NEIGHBOUR = "192.168.7.3"  # in the same network at home

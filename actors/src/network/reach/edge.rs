@@ -15,6 +15,7 @@ use super::{
     Counters, Reach, ReachStatus, Settings, Verdict,
     facts::{Ways, without_peer},
     port_mapping::PortMapping,
+    providing::Providing,
     relays::Relays,
     standing::{Fact, Standing},
 };
@@ -32,12 +33,6 @@ const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it is not said that nobody can dial us, while a relay is asked for a place.
 const RESERVE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// After the first time that we provided our key, when the table may have held few peers.
-const PROVIDE_SOON: Duration = Duration::from_secs(60);
-
-/// From then on: a provider is believed for a day, and whoever is nearest to the key by then may be new.
-const PROVIDE_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Addresses of one relay that are announced. Each is dialled by everybody who looks for us.
 const ADDRESSES_A_RELAY: usize = 4;
@@ -65,13 +60,6 @@ pub(in crate::network) struct Edge {
     counters: Counters,
     reach: Reach,
     providing: Providing,
-}
-
-/// When our key was provided.
-#[derive(Debug, Default)]
-struct Providing {
-    due: Option<Duration>,
-    times: u32,
 }
 
 impl Edge {
@@ -215,13 +203,9 @@ impl Edge {
     /// Says again to those who are nearest to the key that we provide it, and where we are.
     fn provide(&mut self, swarm: &mut Swarm<Behaviour>) {
         let Some(key) = self.settings.provides.as_ref().filter(|_| self.reach.is_dialable()) else { return };
-        let now = self.begun.elapsed();
-        if self.providing.due.is_some_and(|due| now < due) {
-            return;
-        }
-        let again = if self.providing.times == 0 { PROVIDE_SOON } else { PROVIDE_AGAIN };
-        self.providing = Providing { due: Some(now + again), times: self.providing.times + 1 };
-        if let Err(error) = swarm.behaviour_mut().kad.start_providing(RecordKey::new(key)) {
+        if self.providing.is_due(self.begun.elapsed())
+            && let Err(error) = swarm.behaviour_mut().kad.start_providing(RecordKey::new(key))
+        {
             tracing::warn!(%error, "our model key is not provided");
         }
     }

@@ -15,7 +15,10 @@ use libp2p::{
     swarm::ConnectionId,
 };
 
-use super::standing::{Fact, Family, family, ip};
+use super::{
+    evidence::{Family, family, ip},
+    standing::Fact,
+};
 use crate::network::{addresses::source_towards, listening::port};
 
 /// How a connection came about.

@@ -1,14 +1,17 @@
 //! How others reach us: what is found out about it, what is announced, and which relays stand in for us.
 //!
-//! The swarm's events become facts (`facts.rs`), the facts a finding (`standing.rs`), and the finding what the swarm
-//! announces: to identify, whose pushes tell the connected peers, and to Kademlia, which serves others only while we can be
-//! dialled directly (`edge.rs`). Where nobody can dial us, reservations at relays (`relays.rs`) take the place of
-//! addresses of our own. A router may be asked to let others through (`port_mapping.rs`). Protocol facts: libp2p's specs `autonat/autonat-v1.md`, `relay/circuit-v2.md` and
-//! `relay/DCUtR.md`; go-libp2p 0.32 speaks them within p2pd.
+//! The swarm's events become facts (`facts.rs`), the facts a finding (`standing.rs`; `evidence.rs` is what peers have
+//! proved), and the finding what the swarm announces: to identify, whose pushes tell the connected peers, and to Kademlia,
+//! which serves others only while we can be dialled directly (`edge.rs`). A router may be asked to let others through
+//! (`port_mapping`). Where nobody can dial us, reservations at relays (`relays.rs`) take the place of addresses of our own.
+//! Protocol facts: libp2p's specs `autonat/autonat-v1.md`, `relay/circuit-v2.md` and `relay/DCUtR.md`; go-libp2p 0.32 speaks
+//! them within p2pd.
 
 mod edge;
+mod evidence;
 mod facts;
 mod port_mapping;
+mod providing;
 mod relays;
 pub(super) mod standing;
 #[cfg(test)]

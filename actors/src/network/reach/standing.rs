@@ -15,10 +15,11 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::super::addresses::Scope;
+use super::evidence::{Evidence, Family, ip, kind};
+use crate::network::addresses::Scope;
 
 /// How long the facts must come to the same before it is acted on: AutoNAT and identify of a few peers arrive
 /// within this time of each other.
@@ -26,9 +27,6 @@ pub(super) const SETTLE: Duration = Duration::from_secs(3);
 
 /// Facts that go on changing are acted on after this time all the same.
 pub(super) const SETTLE_AT_MOST: Duration = Duration::from_secs(15);
-
-/// How long a single peer's word that it did not reach us stands alone before it counts as two.
-pub(super) const ALONE: Duration = Duration::from_secs(12);
 
 /// Peers that must see us come from an address before it counts without any proof.
 pub(super) const SEEN_BY: usize = 3;
@@ -40,11 +38,8 @@ pub(super) const UNPROVED: Duration = Duration::from_secs(20);
 /// Strangers who must have dialled an address before that proves it.
 const DIALLED_BY: usize = 2;
 
-/// Peers whose failure takes back what was proved.
-const DENIED_BY: usize = 2;
-
 /// Facts of one kind that are kept: the sum over all peers that are asked or come is far below it.
-const KEPT: usize = 64;
+pub(super) const KEPT: usize = 64;
 
 /// How far it is known whether others can dial us.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,39 +77,12 @@ pub(super) enum Fact {
     Gone { by: PeerId },
 }
 
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-/// TCP or QUIC: one may be let through where the other is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Carrier {
-    Tcp,
-    Udp,
-}
-
 /// What follows from the facts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) verdict: Verdict,
     /// Where others are told to dial.
     pub(super) addresses: BTreeSet<Multiaddr>,
-}
-
-/// The facts about one family of addresses.
-#[derive(Debug, Default)]
-struct Evidence {
-    /// The last that was reached, for each carrier.
-    proofs: BTreeMap<Carrier, Multiaddr>,
-    /// Who did not reach us since then, and when first.
-    denials: BTreeMap<PeerId, Duration>,
-    /// When a router began to forward to us: whoever was asked before tried without it.
-    mapped_since: Duration,
-    /// Who came in at which address since the last denial.
-    dialled: BTreeMap<Multiaddr, BTreeSet<PeerId>>,
 }
 
 /// All that is known.
@@ -374,55 +342,6 @@ impl Standing {
     }
 }
 
-impl Evidence {
-    fn deny(&mut self, by: PeerId, now: Duration) {
-        if self.denials.len() < KEPT {
-            self.denials.entry(by).or_insert(now);
-        }
-        if self.denials.len() >= DENIED_BY {
-            self.proofs.clear();
-            self.dialled.clear();
-        }
-    }
-
-    fn come_in(&mut self, by: PeerId, at: Multiaddr) {
-        if self.dialled.len() < KEPT || self.dialled.contains_key(&at) {
-            let by_whom = self.dialled.entry(at).or_default();
-            if by_whom.len() < KEPT {
-                by_whom.insert(by);
-            }
-        }
-    }
-
-    fn is_denied(&self, now: Duration) -> bool {
-        let alone = self.denials.values().any(|first| now.saturating_sub(*first) >= ALONE);
-        self.denials.len() >= DENIED_BY || alone
-    }
-}
-
 fn public(addresses: BTreeSet<Multiaddr>) -> Finding {
     Finding { verdict: Verdict::Public, addresses }
-}
-
-/// The IP address at the beginning.
-pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    }
-}
-
-/// Of an address that begins with an IP address.
-pub(super) fn family(address: &Multiaddr) -> Option<Family> {
-    ip(address).map(|ip| if ip.is_ipv4() { Family::V4 } else { Family::V6 })
-}
-
-fn kind(address: &Multiaddr) -> Option<(Family, Carrier)> {
-    let carrier = match address.iter().nth(1)? {
-        Protocol::Tcp(_) => Carrier::Tcp,
-        Protocol::Udp(_) => Carrier::Udp,
-        _ => return None,
-    };
-    Some((family(address)?, carrier))
 }

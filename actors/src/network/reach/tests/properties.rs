@@ -6,8 +6,9 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use proptest::prelude::*;
 
 use super::super::{
+    evidence::Family,
     relays::{HELD, REST, Relays},
-    standing::{Fact, Family, SETTLE, Standing, Verdict},
+    standing::{Fact, SETTLE, Standing, Verdict},
 };
 use crate::network::addresses::Scope;
 

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::super::standing::{ALONE, Fact, Family, Finding, SEEN_BY, SETTLE, Standing, UNPROVED, Verdict};
+use super::super::{
+    evidence::{ALONE, Family},
+    standing::{Fact, Finding, SEEN_BY, SETTLE, Standing, UNPROVED, Verdict},
+};
 use crate::network::addresses::Scope;
 
 const HOME: &str = "/ip4/192.168.1.7/tcp/31330";
