@@ -131,9 +131,13 @@ class Gateway:
         with open(f"{self.folder.name}/conf", "w") as conf:
             conf.write(UPNP)
 
-    def start(self):
-        """Nothing is forwarded yet."""
+    def start(self, forwarded=()):
+        """Nothing is forwarded yet but these ports, to others who asked first."""
         self.router.run("nft", "-f", "-", text=FORWARDED)
+        for port, to in forwarded:
+            # As it would write it itself, but that nft wants to be told the protocol twice.
+            rule = f'iif "outside" meta l4proto tcp @nh,72,8 0x6 @th,16,16 {port} dnat ip to {to}:{port}'
+            self.router.run("nft", "add", "rule", "inet", "upnp", "prerouting_miniupnpd", rule)
         command = [self.program, "-d", "-f", f"{self.folder.name}/conf", "-P", f"{self.folder.name}/pid"]
         with open(f"{self.folder.name}/output", "ab") as output:
             self.process = subprocess.Popen(
@@ -145,11 +149,6 @@ class Gateway:
         self.process.kill()
         self.process.wait()
         self.router.run("nft", "-f", "-", text=FORWARDED)
-
-    def forward(self, port, to):
-        """Forwards a port to somebody else, as if they had asked first."""
-        rule = f'iif "outside" meta l4proto tcp @nh,72,8 0x6 @th,16,16 {port} dnat ip to {to}:{port}'
-        self.router.run("nft", "add", "rule", "inet", "upnp", "prerouting_miniupnpd", rule)
 
     def forwarded(self):
         """What it forwards, in the words of nft."""

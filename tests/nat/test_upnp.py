@@ -1,5 +1,6 @@
 """petald behind a router that forwards ports to whoever asks it to: a real one, miniupnpd."""
 
+import asyncio
 import time
 
 import pytest
@@ -9,102 +10,119 @@ from world import figure
 
 # The router is asked every 20 s, and may be looked for as long: `actors/src/network/reach/port_mapping`.
 ASKED_AGAIN = 60.0  # seconds
-
 NEIGHBOUR = "192.168.7.3"  # in the same network at home
 
 pytestmark = pytest.mark.skipif(Gateway.program is None, reason="there is no miniupnpd here")
 
 
-def at(gateway, port=PORT):
-    return f"/ip4/{gateway.router.v4}/tcp/{port}"
-
-
-def behind(world, name, **settings):
+class Home:
     """A petald behind a router whose service is not running yet."""
-    space = world.internet.behind("port_restricted")
-    return world.petald(space, name, network__upnp=True, **settings), Gateway(space.router)
+
+    def __init__(self, world, name):
+        space = world.internet.behind("port_restricted")
+        self.world = world
+        self.gateway = Gateway(space.router)
+        self.petald = world.petald(space, f"upnp_{name}", network__upnp=True)
+
+    def at(self, port=PORT):
+        return f"/ip4/{self.gateway.router.v4}/tcp/{port}"
+
+    async def announces(self):
+        reach = await self.petald.until(
+            f"it announces {self.at()}", lambda reach: reach["direct"] == [self.at()], ASKED_AGAIN
+        )
+        assert reach["verdict"] == "public" and reach["relayed"] == [], reach
+
+    async def reached(self, since):
+        """Waits until a reader outside reaches it at the router's address; gives the seconds since then."""
+        await self.announces()
+        # A reader that knows no other way from before.
+        reader = await self.world.node(self.world.internet.host(), client_mode=True)
+        took = await self.world.visible(self.petald, reader, since=since, limit=ASKED_AGAIN)
+        ways = await self.world.ways(self.petald, reader)
+        assert not any("p2p-circuit" in way for way in ways), ways
+        assert self.petald.record["using_relay"] is False and self.petald.info["dht_client_mode"] is False
+        return took
 
 
-async def reached(world, petald, gateway, since):
-    """Waits until a reader outside reaches it at the router's address; gives the seconds since then."""
-    reach = await petald.until(f"it announces {at(gateway)}", lambda reach: reach["direct"] == [at(gateway)], ASKED_AGAIN)
-    assert reach["verdict"] == "public" and reach["relayed"] == [], reach
-    # A reader that knows no other way from before.
-    reader = await world.node(world.internet.host(), client_mode=True)
-    took = await world.visible(petald, reader, since=since, limit=ASKED_AGAIN)
-    ways = await world.ways(petald, reader)
-    assert not any("p2p-circuit" in way for way in ways), ways
-    assert petald.record["using_relay"] is False and petald.info["dht_client_mode"] is False
-    return took
+class Homes:
+    """All of them start at the same time, and what happens to them happens at the same time."""
+
+    def __init__(self, world):
+        for name in ("at_once", "taken", "forgetful", "moving", "leaving", "later"):
+            home = Home(world, name)
+            setattr(self, name, home)
+            if name != "later":
+                home.gateway.start([(PORT, NEIGHBOUR)] if name == "taken" else [])
+        self.changed = None
+
+    async def change(self):
+        """When it all happened; the first who asks lets it happen."""
+        if self.changed is None:
+            await asyncio.gather(*(home.announces() for home in (self.forgetful, self.moving, self.leaving)))
+            await self.later.petald.until("it takes places at relays", lambda reach: reach["relays"] != [])
+            self.forgetful.gateway.stop()
+            self.forgetful.gateway.start()
+            assert self.forgetful.gateway.forwarded() == []
+            self.moving.world.internet.move(self.moving.gateway.router)
+            self.leaving.gateway.stop()
+            self.later.gateway.start()
+            self.changed = time.monotonic()
+        return self.changed
 
 
 @pytest.fixture(scope="module")
 def homes(world):
-    """Three of them behind routers that speak UPnP when they start, and one whose router does so only later."""
-    homes = {name: behind(world, f"upnp_{name}") for name in ("at_once", "moving", "second", "later")}
-    for name in ("at_once", "moving", "second"):
-        homes[name][1].start()
-    homes["second"][1].forward(PORT, NEIGHBOUR)
-    return homes
+    return Homes(world)
 
 
-async def test_visible_behind_a_router_that_forwards(world, homes):
-    petald, gateway = homes["at_once"]
-    took = await reached(world, petald, gateway, petald.began)
-    figure(f"start to visible, a router that speaks UPnP: {took:.1f} s, {gateway.forwarded()}")
-    assert len(gateway.forwarded()) == 1, gateway.forwarded()
+async def test_visible_behind_a_router_that_forwards(homes):
+    home = homes.at_once
+    took = await home.reached(home.petald.began)
+    figure(f"start to visible, a router that speaks UPnP: {took:.1f} s, {home.gateway.forwarded()}")
+    assert len(home.gateway.forwarded()) == 1, home.gateway.forwarded()
 
 
 async def test_a_port_that_the_router_forwards_to_somebody_else(world, homes):
-    petald, gateway = homes["second"]
+    home = homes.taken
 
     def elsewhere(reach):
-        return len(reach["direct"]) == 1 and reach["direct"][0].startswith(at(gateway, ""))
+        return len(reach["direct"]) == 1 and reach["direct"][0].startswith(home.at(""))
 
-    reach = await petald.until("it announces another port", elsewhere, ASKED_AGAIN)
-    took = await world.visible(petald)
-    assert reach["direct"] != [at(gateway)], reach
-    assert not any("p2p-circuit" in way for way in await world.ways(petald)), await world.ways(petald)
-    figure(f"a router whose port is taken: visible at {reach['direct'][0]} after {took:.1f} s, {gateway.forwarded()}")
+    reach = await home.petald.until("it announces another port", elsewhere, ASKED_AGAIN)
+    took = await world.visible(home.petald)
+    assert reach["direct"] != [home.at()], reach
+    ways = await world.ways(home.petald)
+    assert not any("p2p-circuit" in way for way in ways), ways
+    figure(f"a router whose port is taken: visible at {reach['direct'][0]} after {took:.1f} s, {home.gateway.forwarded()}")
 
 
-async def test_a_router_that_forgets_is_asked_again(world, homes):
-    petald, gateway = homes["at_once"]
-    await reached(world, petald, gateway, petald.began)
-    gateway.stop()
-    gateway.start()
-    assert gateway.forwarded() == []
-    began = time.monotonic()
+async def test_a_router_that_forgets_is_asked_again(homes):
+    changed, gateway = await homes.change(), homes.forgetful.gateway
     while not gateway.forwarded():
-        assert time.monotonic() - began < ASKED_AGAIN, gateway.output()
-        await petald.status()
-    took = await reached(world, petald, gateway, began)
+        assert time.monotonic() - changed < ASKED_AGAIN, gateway.output()
+        await asyncio.sleep(0.1)
+    took = await homes.forgetful.reached(changed)
     figure(f"a router that was started anew forwards again, and we are visible, after {took:.1f} s")
 
 
-async def test_a_router_that_gets_another_address(world, homes):
-    petald, gateway = homes["moving"]
-    await reached(world, petald, gateway, petald.began)
-    old = at(gateway)
-    world.internet.move(gateway.router)
-    took = await reached(world, petald, gateway, time.monotonic())
-    figure(f"a router's address changed from {old} to {at(gateway)}: visible there after {took:.1f} s")
+async def test_a_router_that_gets_another_address(homes):
+    took = await homes.moving.reached(await homes.change())
+    figure(f"a router's address changed: visible at {homes.moving.at()} after {took:.1f} s")
 
 
-async def test_a_router_that_speaks_upnp_only_later(world, homes):
-    petald, gateway = homes["later"]
-    await petald.until("it takes places at relays", lambda reach: reach["relays"] != [])
-    gateway.start()
-    took = await reached(world, petald, gateway, time.monotonic())
+async def test_a_router_that_speaks_upnp_only_later(homes):
+    took = await homes.later.reached(await homes.change())
     figure(f"a router began to speak UPnP: visible directly after {took:.1f} s")
 
 
 async def test_a_router_that_stops_forwarding_is_not_announced(world, homes):
-    petald, gateway = homes["at_once"]
-    await reached(world, petald, gateway, petald.began)
-    gateway.stop()
-    began = time.monotonic()
-    reach = await petald.until("it uses relays", lambda reach: reach["direct"] == [] and reach["relayed"] != [], ASKED_AGAIN)
-    figure(f"a router that forwards no more: announced through relays after {time.monotonic() - began:.1f} s")
+    changed, petald = await homes.change(), homes.leaving.petald
+
+    def relayed(reach):
+        return reach["direct"] == [] and reach["relayed"] != []
+
+    reach = await petald.until("it uses relays", relayed, ASKED_AGAIN)
     assert reach["verdict"] != "public", reach
-    await world.visible(petald, since=began, limit=ASKED_AGAIN)
+    took = await world.visible(petald, since=changed, limit=2 * ASKED_AGAIN)
+    figure(f"a router that forwards no more: visible through relays after {took:.1f} s at most")
