@@ -41,7 +41,8 @@ pub(crate) enum Misuse {
     NoWayIn,
     /// A swarm is to be shown, and nobody is named who is in it.
     #[error(
-        "whose swarm? name it with --config FILE or --peer ADDR; an embedded config has no initial peers"
+        "whose swarm? name somebody of it with --peer ADDR, or give a --config FILE that has initial peers; the config \
+         that was taken has none"
     )]
     NoSwarm,
 }

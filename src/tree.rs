@@ -22,7 +22,7 @@
 //!    └─ watchdog   the service manager is fed while every actor answers
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hivemind_proto::{
     dht,
@@ -451,6 +451,8 @@ pub(crate) fn offer(config: &Config) -> Result<Option<Offer>, RecordError> {
             quant_type: server.quant_type.clone(),
             using_relay: Some(false),
             cache_tokens_left: server.cache_tokens_left,
+            // Petals' servers tell an empty map where nobody is to be pinged; nil is what one says that leaves.
+            next_pings: Some(BTreeMap::new()),
             ..ServerInfo::new(state, server.throughput, server.blocks)
         },
     }))

@@ -170,7 +170,7 @@ fn reach(reports: &Value, colours: Colours) -> String {
         None => return "-".to_owned(),
     };
     format!(
-        "{announced}; dialled back by request {} times, not {} times; {} holes punched",
+        "{announced}; dialled back on request {} times, in vain {} times; {} holes punched",
         number(&counts["probes_reached"]),
         number(&counts["probes_failed"]),
         number(&counts["holes_punched"])
@@ -299,7 +299,7 @@ records    10 of 10 confirmed, at least 4 replicas, the first expires in 4m 3s; 
 blocks     0:2 found ONLINE, 4 replicas, expires in 4m 10s
 blocks     2:3 not found: no record, 0 replicas, expires in -
 peers      4 connected over 5 connections (2 inbound, 3 outbound), 4 known in the DHT, joined
-reach      1 addresses of our own announced; dialled back by request 2 times, not 0 times; 0 holes punched
+reach      1 addresses of our own announced; dialled back on request 2 times, in vain 0 times; 0 holes punched
 clock      -0.012 s to that of 4 nodes
 process    20 MiB, 40 of 1024 descriptors, 5 threads, 0.2s of processor time
 tree       running

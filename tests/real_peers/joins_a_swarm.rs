@@ -53,6 +53,7 @@ async fn petals_own_functions_accept_its_records() {
         assert_eq!(server.quant_type.as_deref(), Some(QUANT_TYPE));
         assert_eq!(server.cache_tokens_left, Some(CACHE_TOKENS_LEFT));
         assert_eq!(server.using_relay, Some(false));
+        assert_eq!(server.next_pings, json!({"dict": []}), "nobody serves what comes after");
         assert!(
             server.version.as_ref().is_some_and(|v| !v.is_empty() && !v.starts_with("kwaai-")),
             "{server:?}"

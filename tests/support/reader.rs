@@ -21,6 +21,8 @@ pub(crate) struct Server {
     pub(crate) quant_type: Option<String>,
     pub(crate) cache_tokens_left: Option<u64>,
     pub(crate) using_relay: Option<bool>,
+    /// As `json_lines.py` writes a dict.
+    pub(crate) next_pings: Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
