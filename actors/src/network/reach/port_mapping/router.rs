@@ -15,10 +15,12 @@ use igd_next::{
     },
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use tokio::time::timeout;
 
 use crate::network::addresses::{Scope, source_towards};
 
-/// How long an answer to one search is waited for: routers take up to three seconds, which the search allows them.
+/// How long an answer to one search is waited for: routers take up to three seconds, which the search allows them. One
+/// that was found, and says nothing for as long, is looked for anew.
 const SEARCH: Duration = Duration::from_secs(4);
 
 /// Searches before it is said that there is none.
@@ -78,7 +80,7 @@ impl Router {
     /// Asks for all of `wanted`, and gives the addresses that lead there.
     pub(super) async fn ask(&mut self, wanted: &BTreeSet<Multiaddr>) -> Result<BTreeSet<Multiaddr>, Failure> {
         if let Some(gateway) = self.found.clone()
-            && let Ok(external) = gateway.get_external_ip().await
+            && let Ok(Ok(external)) = timeout(SEARCH, gateway.get_external_ip()).await
         {
             return self.forward(&gateway, external, wanted).await;
         }
