@@ -125,7 +125,7 @@ async def test_another_address_at_home(world):
     world.internet.move_home(petald.space)
     began = time.monotonic()
     reader = await world.node(world.internet.host(), client_mode=True)
-    # p2pd finds out by itself that its old connection is dead: nobody has the address any more from which to tell it so.
+    # Nobody has the address any more from which p2pd could be told that its old connection is dead.
     took = await world.visible(petald, reader, since=began)
     figure(f"another address behind a NAT: reached through a relay again after {took:.1f} s")
 

@@ -245,7 +245,7 @@ impl Edge {
         }
     }
 
-    /// An address of ours is gone: connections over it are dead, and whoever is at their other end is dialled anew.
+    /// An address of ours is gone, and connections over it are dead: whom we need is dialled anew when they are closed.
     fn hang_up(&self, swarm: &mut Swarm<Behaviour>, address: &Multiaddr) {
         let dead = self.ways.over(address, self.announced.contains(address));
         if !dead.is_empty() {

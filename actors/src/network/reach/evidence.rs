@@ -2,33 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     time::Duration,
 };
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 
-use super::standing::KEPT;
+use super::{kind::Carrier, standing::KEPT};
 
 /// How long a single peer's word that it did not reach us stands alone before it counts as two.
 pub(super) const ALONE: Duration = Duration::from_secs(12);
 
 /// Peers whose failure takes back what was proved.
 const DENIED_BY: usize = 2;
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Family {
-    V4,
-    V6,
-}
-
-/// TCP or QUIC: one may be let through where the other is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Carrier {
-    Tcp,
-    Udp,
-}
 
 /// The facts about one family of addresses.
 #[derive(Debug, Default)]
@@ -67,28 +52,4 @@ impl Evidence {
         let alone = self.denials.values().any(|first| now.saturating_sub(*first) >= ALONE);
         self.denials.len() >= DENIED_BY || alone
     }
-}
-
-/// The IP address at the beginning.
-pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    }
-}
-
-/// Of an address that begins with an IP address.
-pub(super) fn family(address: &Multiaddr) -> Option<Family> {
-    ip(address).map(|ip| if ip.is_ipv4() { Family::V4 } else { Family::V6 })
-}
-
-/// The family of an address, and whether it is of TCP or QUIC.
-pub(super) fn kind(address: &Multiaddr) -> Option<(Family, Carrier)> {
-    let carrier = match address.iter().nth(1)? {
-        Protocol::Tcp(_) => Carrier::Tcp,
-        Protocol::Udp(_) => Carrier::Udp,
-        _ => return None,
-    };
-    Some((family(address)?, carrier))
 }

@@ -16,7 +16,7 @@ use libp2p::{
 };
 
 use super::{
-    evidence::{Family, family, ip},
+    kind::{Family, family, ip, kind},
     standing::Fact,
 };
 use crate::network::{addresses::source_towards, listening::port};
@@ -121,22 +121,11 @@ fn source(remote: &Multiaddr) -> Option<IpAddr> {
 
 /// `own` as it is seen from outside, if the machine is seen at the IP address of `observed`.
 fn translated(own: &Multiaddr, observed: &Multiaddr) -> Option<Multiaddr> {
-    let same_family = family(own)? == family(observed)?;
-    let same_carrier = carrier(own)? == carrier(observed)?;
     let seen = ip(observed)?;
-    (same_family && same_carrier).then(|| {
+    (kind(own)? == kind(observed)?).then(|| {
         let rest = own.iter().skip(1);
         std::iter::once(Protocol::from(seen)).chain(rest).collect()
     })
-}
-
-/// Whether it is TCP, or QUIC.
-fn carrier(address: &Multiaddr) -> Option<bool> {
-    match address.iter().nth(1)? {
-        Protocol::Tcp(_) => Some(true),
-        Protocol::Udp(_) => Some(false),
-        _ => None,
-    }
 }
 
 /// An address without the peer id at its end.

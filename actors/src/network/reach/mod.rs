@@ -10,6 +10,7 @@
 mod edge;
 mod evidence;
 mod facts;
+mod kind;
 mod port_mapping;
 mod providing;
 mod relays;

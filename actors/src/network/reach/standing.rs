@@ -18,7 +18,10 @@ use std::{
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{Evidence, Family, ip, kind};
+use super::{
+    evidence::Evidence,
+    kind::{Family, ip, kind},
+};
 use crate::network::addresses::Scope;
 
 /// How long the facts must come to the same before it is acted on: AutoNAT and identify of a few peers arrive

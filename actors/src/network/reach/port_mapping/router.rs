@@ -8,7 +8,7 @@ use std::{
 };
 
 use igd_next::{
-    AddPortError, PortMappingProtocol as Carrier, SearchOptions,
+    AddPortError, PortMappingProtocol, SearchOptions,
     aio::{
         Gateway,
         tokio::{Tokio, search_gateway},
@@ -17,7 +17,11 @@ use igd_next::{
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use tokio::time::timeout;
 
-use crate::network::addresses::{Scope, source_towards};
+use super::super::kind::{Carrier, Family, ip, kind};
+use crate::network::{
+    addresses::{Scope, source_towards},
+    listening::port,
+};
 
 /// How long an answer to one search is waited for: routers take up to three seconds, which the search allows them. One
 /// that was found, and says nothing for as long, is looked for anew.
@@ -58,7 +62,7 @@ pub(super) struct Router {
     found: Option<Gateway<Tokio>>,
     times: u64,
     /// Its ports, where they are others than ours.
-    ports: BTreeMap<(u8, u16), u16>,
+    ports: BTreeMap<(Carrier, u16), u16>,
 }
 
 impl Router {
@@ -111,7 +115,10 @@ impl Router {
                 Ok(outside) => {
                     addresses.insert(at.iter().map(|part| moved(part, external, outside)).collect());
                 }
-                Err(cause) => refusal = Some(Failure::Refused { at: at.clone(), cause }),
+                Err(cause) => {
+                    tracing::debug!(%at, cause, "the router does not forward a port");
+                    refusal = Some(Failure::Refused { at: at.clone(), cause });
+                }
             }
         }
         match refusal {
@@ -127,16 +134,20 @@ impl Router {
         carrier: Carrier,
         inside: SocketAddr,
     ) -> Result<u16, String> {
-        let key = (u8::from(carrier == Carrier::UDP), inside.port());
+        let key = (carrier, inside.port());
+        let protocol = match carrier {
+            Carrier::Tcp => PortMappingProtocol::TCP,
+            Carrier::Udp => PortMappingProtocol::UDP,
+        };
         let wanted = self.ports.get(&key).copied().unwrap_or(inside.port());
-        let mut answer = gateway.add_port(carrier, wanted, inside, LEASE, DESCRIPTION).await;
+        let mut answer = gateway.add_port(protocol, wanted, inside, LEASE, DESCRIPTION).await;
         if matches!(answer, Err(AddPortError::OnlyPermanentLeasesSupported)) {
-            answer = gateway.add_port(carrier, wanted, inside, FOR_EVER, DESCRIPTION).await;
+            answer = gateway.add_port(protocol, wanted, inside, FOR_EVER, DESCRIPTION).await;
         }
         match answer {
             Ok(()) => Ok(wanted),
             Err(AddPortError::PortInUse) => {
-                let other = gateway.add_any_port(carrier, inside, LEASE, DESCRIPTION).await;
+                let other = gateway.add_any_port(protocol, inside, LEASE, DESCRIPTION).await;
                 let other = other.map_err(|error| error.to_string())?;
                 self.ports.insert(key, other);
                 Ok(other)
@@ -161,13 +172,8 @@ async fn search() -> Result<Gateway<Tokio>, igd_next::SearchError> {
 
 /// What a router has to know of an address.
 pub(super) fn parts(address: &Multiaddr) -> Option<(Carrier, SocketAddr)> {
-    let mut parts = address.iter();
-    let Some(Protocol::Ip4(ip)) = parts.next() else { return None };
-    match parts.next()? {
-        Protocol::Tcp(port) => Some((Carrier::TCP, (ip, port).into())),
-        Protocol::Udp(port) => Some((Carrier::UDP, (ip, port).into())),
-        _ => None,
-    }
+    let (Family::V4, carrier) = kind(address)? else { return None };
+    Some((carrier, SocketAddr::new(ip(address)?, port(address)?)))
 }
 
 /// A part of a listen address as it is outside.
@@ -188,7 +194,7 @@ mod tests {
     fn a_listen_address_is_told_as_it_is_outside() {
         let quic: Multiaddr = "/ip4/192.168.7.2/udp/31330/quic-v1".parse().unwrap();
         let (carrier, inside) = parts(&quic).unwrap();
-        assert_eq!((carrier, inside), (Carrier::UDP, ([192, 168, 7, 2], 31330).into()));
+        assert_eq!((carrier, inside), (Carrier::Udp, ([192, 168, 7, 2], 31330).into()));
         let outside: Multiaddr = quic.iter().map(|part| moved(part, [11, 0, 0, 9].into(), 40000)).collect();
         assert_eq!(outside.to_string(), "/ip4/11.0.0.9/udp/40000/quic-v1");
         for other in ["/ip6/::1/tcp/1", "/dns4/host/tcp/1", "/ip4/1.1.1.1", "/memory/1"] {

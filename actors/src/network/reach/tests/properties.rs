@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use proptest::prelude::*;
 
 use super::super::{
-    evidence::Family,
+    kind::Family,
     relays::{HELD, REST, Relays},
     standing::{Fact, SETTLE, Standing, Verdict},
 };

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use super::super::{
-    evidence::{ALONE, Family},
+    evidence::ALONE,
+    kind::Family,
     standing::{Fact, Finding, SEEN_BY, SETTLE, Standing, UNPROVED, Verdict},
 };
 use crate::network::addresses::Scope;
